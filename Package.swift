@@ -1,0 +1,121 @@
+// swift-tools-version: 6.3
+import PackageDescription
+
+// Every module states what it imports, and no declaration leaks a module it does not mean to.
+let strict: [SwiftSetting] = [
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
+let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let collections = Target.Dependency.product(name: "OrderedCollections", package: "swift-collections")
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let yaml = Target.Dependency.product(name: "Yams", package: "Yams")
+
+/// A Swift module of the product, in Sources/NAME.
+func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+/// A built-in plugin: its own shared library, written against the SDK alone.
+///
+/// The path is explicit because SwiftPM looks for its own build plugins in `Plugins/`.
+func plugin(_ folder: String) -> Target {
+  .target(
+    name: "\(folder)Plugin", dependencies: ["BillhookSDK"], path: "Plugins/\(folder)",
+    swiftSettings: strict)
+}
+
+func pluginLibrary(_ id: String, _ folder: String) -> Product {
+  .library(name: "billhook-plugin-\(id)", type: .dynamic, targets: ["\(folder)Plugin"])
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .testTarget(
+    name: name, dependencies: dependencies + ["BillhookTestSupport"], swiftSettings: strict)
+}
+
+let package = Package(
+  name: "billhook",
+  products: [
+    .library(name: "Billhook", targets: ["Billhook"]),
+    .executable(name: "billhook", targets: ["BillhookCommand"]),
+    pluginLibrary("magnitude", "Magnitude"),
+    pluginLibrary("activation", "Activation"),
+    pluginLibrary("kl-divergence", "KLDivergence"),
+    pluginLibrary("affine-int8", "AffineInt8"),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+    .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+  ],
+  targets: [
+    .target(name: "BillhookSDK", path: "PluginSDK", exclude: ["schema"], sources: ["src"]),
+    .target(
+      name: "BillhookKernels",
+      cxxSettings: [.headerSearchPath("."), .define("HWY_SHARED_DEFINE")],
+      linkerSettings: [
+        .linkedLibrary("dnnl"), .linkedLibrary("hwy"), .linkedLibrary("gomp"),
+      ]),
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+
+    module("BillhookTensor", ["BillhookKernels"]),
+    module("BillhookGraph", ["BillhookTensor", collections]),
+    module("BillhookFormats", ["BillhookGraph", "BillhookTensor", "CZlib", protobuf, collections]),
+    module("BillhookRuntime", ["BillhookGraph", "BillhookTensor", "BillhookKernels", collections]),
+    module("BillhookPlugins", ["BillhookSDK", "BillhookTensor", "BillhookKernels", crypto]),
+    module(
+      "BillhookCompression",
+      ["BillhookRuntime", "BillhookPlugins", "BillhookGraph", "BillhookTensor", collections]),
+    module(
+      "BillhookPipeline",
+      [
+        "BillhookCompression", "BillhookFormats", "BillhookGraph", "BillhookPlugins",
+        "BillhookRuntime", "BillhookTensor", collections, crypto, logging, yaml,
+      ]),
+    module(
+      "Billhook",
+      [
+        "BillhookPipeline", "BillhookCompression", "BillhookFormats", "BillhookGraph",
+        "BillhookPlugins", "BillhookRuntime", "BillhookTensor",
+      ]),
+    .executableTarget(
+      name: "BillhookCommand", dependencies: ["Billhook", arguments, logging],
+      swiftSettings: strict),
+
+    plugin("Magnitude"),
+    plugin("Activation"),
+    plugin("KLDivergence"),
+    plugin("AffineInt8"),
+
+    .target(
+      name: "BillhookTestSupport", dependencies: ["BillhookGraph", "BillhookTensor"],
+      path: "Tests/BillhookTestSupport", swiftSettings: strict),
+    tests("BillhookKernelsTests", ["BillhookKernels"]),
+    tests("BillhookTensorTests", ["BillhookTensor"]),
+    tests("BillhookGraphTests", ["BillhookGraph", "BillhookTensor", collections]),
+    tests("BillhookFormatsTests", ["BillhookFormats", "BillhookGraph", "BillhookTensor", protobuf]),
+    tests("BillhookRuntimeTests", ["BillhookRuntime", "BillhookGraph", "BillhookTensor"]),
+    tests("BillhookPluginsTests", ["BillhookPlugins", "BillhookSDK", "BillhookTensor"]),
+    tests(
+      "BillhookCompressionTests",
+      ["BillhookCompression", "BillhookPlugins", "BillhookRuntime", "BillhookGraph", "BillhookTensor"]
+    ),
+    tests(
+      "BillhookPipelineTests",
+      [
+        "BillhookPipeline", "BillhookCompression", "BillhookFormats", "BillhookGraph",
+        "BillhookPlugins", "BillhookRuntime", "BillhookTensor",
+      ]),
+    tests("EndToEndTests", ["Billhook", "BillhookCommand", "BillhookFormats", "BillhookTensor"]),
+  ],
+  swiftLanguageModes: [.v6],
+  cLanguageStandard: .c11,
+  cxxLanguageStandard: .cxx17
+)

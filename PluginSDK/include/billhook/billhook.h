@@ -1,0 +1,4 @@
+#ifndef BILLHOOK_H
+#define BILLHOOK_H
+#include <stdint.h>
+#endif

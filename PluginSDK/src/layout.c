@@ -1,0 +1,1 @@
+#include <billhook/billhook.h>

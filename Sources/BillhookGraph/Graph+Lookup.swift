@@ -1,0 +1,52 @@
+public import BillhookTensor
+internal import OrderedCollections
+
+extension Graph {
+  /// The constant tensor that a value holds, wherever the file keeps it: an initializer or a
+  /// `Constant` node.
+  public func constant(_ name: String) -> Tensor? {
+    if let initializer = initializers[name] { return initializer.tensor }
+    for node in nodes where node.op == "Constant" && node.outputs.first == name {
+      if case .tensor(let initializer)? = node.attributes["value"] { return initializer.tensor }
+    }
+    return nil
+  }
+
+  /// Replaces a constant tensor where it is kept.
+  ///
+  /// - Returns: False when no initializer or `Constant` node makes `name`.
+  @discardableResult
+  public mutating func setConstant(_ name: String, _ tensor: Tensor) -> Bool {
+    if initializers[name] != nil {
+      initializers[name]!.tensor = tensor
+      return true
+    }
+    for index in nodes.indices where nodes[index].op == "Constant" {
+      guard nodes[index].outputs.first == name,
+        case .tensor(var initializer)? = nodes[index].attributes["value"]
+      else { continue }
+      initializer.tensor = tensor
+      nodes[index].attributes["value"] = .tensor(initializer)
+      return true
+    }
+    return false
+  }
+
+  /// Index of the node that makes each value.
+  public func producers() -> [String: Int] {
+    var result: [String: Int] = [:]
+    for (index, node) in nodes.enumerated() {
+      for output in node.outputs where !output.isEmpty { result[output] = index }
+    }
+    return result
+  }
+
+  /// Indices of the nodes that read each value, in order; a node that reads it twice stands twice.
+  public func consumers() -> [String: [Int]] {
+    var result: [String: [Int]] = [:]
+    for (index, node) in nodes.enumerated() {
+      for input in node.inputs where !input.isEmpty { result[input, default: []].append(index) }
+    }
+    return result
+  }
+}

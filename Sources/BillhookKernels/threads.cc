@@ -1,0 +1,51 @@
+#include "bh_threads.h"
+
+#include <atomic>
+
+extern "C" {
+// libgomp's ABI, from which `#pragma omp parallel` is made; declared here because the Swift
+// package manager refuses the flag that would declare it.
+void GOMP_parallel(void (*body)(void *), void *data, unsigned threads, unsigned flags);
+int omp_get_max_threads(void);
+void omp_set_num_threads(int);
+int omp_in_parallel(void);
+}
+
+namespace {
+
+struct Loop {
+  int64_t n, grain, pieces;
+  bh_range_fn body;
+  void *context;
+  std::atomic<int64_t> next;
+};
+
+void run_pieces(void *data) {
+  auto *loop = static_cast<Loop *>(data);
+  for (;;) {
+    const int64_t piece = loop->next.fetch_add(1, std::memory_order_relaxed);
+    if (piece >= loop->pieces) return;
+    const int64_t begin = piece * loop->grain;
+    const int64_t end = begin + loop->grain < loop->n ? begin + loop->grain : loop->n;
+    loop->body(begin, end, loop->context);
+  }
+}
+
+}  // namespace
+
+int32_t bh_thread_count(void) { return omp_get_max_threads(); }
+
+void bh_set_thread_count(int32_t count) { omp_set_num_threads(count < 1 ? 1 : count); }
+
+void bh_parallel_for(int64_t n, int64_t grain, bh_range_fn body, void *context) {
+  if (n <= 0) return;
+  if (grain < 1) grain = 1;
+  Loop loop{n, grain, (n + grain - 1) / grain, body, context, {0}};
+  const int64_t threads = omp_get_max_threads();
+  if (loop.pieces == 1 || threads == 1 || omp_in_parallel()) {
+    run_pieces(&loop);
+    return;
+  }
+  const int64_t used = loop.pieces < threads ? loop.pieces : threads;
+  GOMP_parallel(run_pieces, &loop, static_cast<unsigned>(used), 0);
+}
