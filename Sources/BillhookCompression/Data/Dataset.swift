@@ -1,0 +1,148 @@
+public import BillhookGraph
+public import BillhookTensor
+public import OrderedCollections
+
+/// Samples in memory, made into network inputs batch by batch.
+public struct Dataset: Sendable {
+  /// How the data was named, for messages and records.
+  public var name: String
+  /// By input name: `[count, ...]`, uint8 or float32 (other types are fed as they are). An image is
+  /// `[count, C, H, W]` or `[count, H, W]`.
+  public private(set) var inputs: OrderedDictionary<String, Tensor>
+  /// The class of each sample, -100 where it is unknown; nil for unlabelled data.
+  public private(set) var labels: [Int32]?
+  /// Nil means the network's own: what its metadata states, for uint8 data.
+  public var normalization: Normalization?
+  /// The number of samples.
+  public let count: Int
+
+  /// - Throws: ``CompressionError`` when there is no input, no sample, or the first axes differ.
+  public init(
+    name: String, inputs: OrderedDictionary<String, Tensor>, labels: [Int32]? = nil,
+    normalization: Normalization? = nil
+  ) throws(CompressionError) {
+    guard let first = inputs.elements.first else { throw .dataWithoutInputs(data: name) }
+    let count = first.value.shape.first ?? 0
+    guard count > 0 else { throw .dataEmpty(data: name) }
+    for (key, tensor) in inputs where (tensor.shape.first ?? 0) != count {
+      throw .dataCountsDiffer(
+        data: name, first: first.key, firstCount: count, second: key,
+        secondCount: tensor.shape.first ?? 0)
+    }
+    if let labels, labels.count != count {
+      throw .dataCountsDiffer(
+        data: name, first: first.key, firstCount: count, second: "labels",
+        secondCount: labels.count)
+    }
+    if let normalization {
+      guard normalization.mean.count == normalization.std.count,
+        !normalization.mean.isEmpty, normalization.std.allSatisfy({ $0 != 0 && $0.isFinite }),
+        normalization.mean.allSatisfy({ $0.isFinite })
+      else {
+        throw .normalizationInvalid(
+          data: name, mean: normalization.mean, std: normalization.std)
+      }
+    }
+    self.name = name
+    self.inputs = inputs
+    self.labels = labels
+    self.normalization = normalization
+    self.count = count
+  }
+
+  private init(
+    name: String, inputs: OrderedDictionary<String, Tensor>, labels: [Int32]?,
+    normalization: Normalization?, count: Int
+  ) {
+    self.name = name
+    self.inputs = inputs
+    self.labels = labels
+    self.normalization = normalization
+    self.count = count
+  }
+
+  public var isLabelled: Bool { labels != nil }
+
+  /// The first `limit` samples, or all of them when there are fewer.
+  public func prefix(_ limit: Int) -> Dataset {
+    let kept = max(1, min(limit, count))
+    return Dataset(
+      name: name, inputs: inputs.mapValues { $0.rows(0..<kept) },
+      labels: labels.map { Array($0.prefix(kept)) }, normalization: normalization, count: kept)
+  }
+
+  /// `limit` samples drawn without repetition, in ascending order, by a seed; all of them when
+  /// there are fewer.
+  public func sampleIndices(_ limit: Int, seed: UInt64) -> [Int] {
+    guard limit < count else { return Array(0..<count) }
+    var random = CounterRandom(seed: seed, stream: "dataset.sample")
+    return random.permutation(count).prefix(max(limit, 1)).sorted()
+  }
+
+  /// The classes of some samples, `[indices.count]`, int32; nil for unlabelled data.
+  public func labels(_ indices: [Int]) -> Tensor? {
+    labels.map { all in Tensor(indices.map { all[$0] }) }
+  }
+
+  /// This data with its inputs named and shaped as a network wants them.
+  ///
+  /// A single input takes the network's name; an axis of size 1 for the channels is added to
+  /// `[N, H, W]`; a normalisation that was not given is taken from the network's metadata when the
+  /// data is uint8.
+  ///
+  /// - Throws: ``CompressionError`` when an input is missing or its shape does not fit.
+  public func fitted(to graph: Graph) throws(CompressionError) -> Dataset {
+    var fitted: OrderedDictionary<String, Tensor> = [:]
+    for input in graph.inputs {
+      let single = graph.inputs.count == 1 && inputs.count == 1
+      guard let tensor = inputs[input.name] ?? (single ? inputs.elements[0].value : nil) else {
+        throw .dataInputMissing(
+          data: name, input: input.name, found: Array(inputs.keys),
+          network: graph.inputs.map(\.name))
+      }
+      fitted[input.name] = try shaped(tensor, as: input)
+    }
+    var result = Dataset(
+      name: name, inputs: fitted, labels: labels, normalization: normalization, count: count)
+    if normalization == nil, fitted.values.contains(where: { $0.elementType == .uint8 }) {
+      result.normalization = Normalization(metadataOf: graph)
+    }
+    if let normalization = result.normalization {
+      for (key, tensor) in fitted where tensor.rank >= 2 {
+        let channels = tensor.shape[1]
+        if normalization.mean.count != 1 && normalization.mean.count != channels {
+          throw .normalizationChannels(
+            data: name, input: key, channels: channels, found: normalization.mean.count)
+        }
+      }
+    }
+    return result
+  }
+
+  /// Checks that the data fits a network's inputs, and that its labels are classes of the network.
+  public func check(against graph: Graph) throws(CompressionError) { _ = try fitted(to: graph) }
+
+  private func shaped(_ tensor: Tensor, as input: ValueInfo) throws(CompressionError) -> Tensor {
+    guard let wanted = input.shape else { return tensor }
+    func fits(_ shape: [Int]) -> Bool {
+      shape.count == wanted.count
+        && zip(shape.dropFirst(), wanted.dropFirst()).allSatisfy { found, dimension in
+          dimension.size == nil || dimension.size == found
+        }
+    }
+    if fits(tensor.shape) { return tensor }
+    if tensor.rank + 1 == wanted.count, tensor.rank >= 1 {
+      let withChannel = [tensor.shape[0], 1] + tensor.shape.dropFirst()
+      if fits(withChannel) { return tensor.reshaped(withChannel) }
+    }
+    // An image into a network that starts with a fully connected layer.
+    if wanted.count == 2, let features = wanted[1].size, tensor.shape[0] > 0,
+      tensor.count / tensor.shape[0] == features
+    {
+      return tensor.reshaped([tensor.shape[0], features])
+    }
+    throw .dataShape(
+      data: name, input: input.name, found: tensor.shape,
+      expected: wanted.map { $0.description })
+  }
+}

@@ -1,0 +1,38 @@
+public import BillhookGraph
+
+/// What training did. Times are not in it: the same training gives the same record.
+public struct TrainRecord: Sendable, Codable, Equatable {
+  public struct Epoch: Sendable, Codable, Equatable {
+    /// From 1.
+    public var epoch: Int
+    public var steps: Int
+    public var meanLoss: Double
+    /// Of the epoch's last step.
+    public var learningRate: Float
+  }
+  /// A tensor with pruned elements.
+  public struct KeptZeros: Sendable, Codable, Equatable {
+    public var tensor: String
+    public var zeros: Int
+  }
+
+  public var epochs: [Epoch]
+  public var batchSize: Int
+  public var samplesPerEpoch: Int
+  public var usedTeacher: Bool
+  /// The number of views of each sample that were drawn from; nil for a new one each epoch.
+  public var views: Int?
+  /// Tensors whose zeros were kept, and checked afterwards.
+  public var keptZeros: [KeptZeros]
+}
+
+/// A trained network and what was done to it.
+public struct TrainOutcome: Sendable {
+  public var graph: Graph
+  public var record: TrainRecord
+
+  public init(graph: Graph, record: TrainRecord) {
+    self.graph = graph
+    self.record = record
+  }
+}
