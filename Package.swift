@@ -67,7 +67,10 @@ let package = Package(
 
     module("BillhookTensor", ["BillhookKernels"]),
     module("BillhookGraph", ["BillhookTensor", collections]),
-    module("BillhookFormats", ["BillhookGraph", "BillhookTensor", "CZlib", protobuf, collections]),
+    .target(
+      name: "BillhookFormats",
+      dependencies: ["BillhookGraph", "BillhookTensor", "CZlib", protobuf, collections],
+      exclude: ["ONNX/onnx.proto", "ONNX/README.md"], swiftSettings: strict),
     module("BillhookRuntime", ["BillhookGraph", "BillhookTensor", "BillhookKernels", collections]),
     module("BillhookPlugins", ["BillhookSDK", "BillhookTensor", "BillhookKernels", crypto]),
     module(

@@ -1,0 +1,88 @@
+public import BillhookGraph
+internal import BillhookTensor
+internal import Foundation
+internal import SwiftProtobuf
+
+/// ONNX models as files and as bytes.
+///
+/// What ``Graph`` does not model (unknown fields, functions, annotations, denotations, subgraphs)
+/// travels through it as opaque bytes: each protobuf message loses the fields that are modelled and
+/// the rest is kept, to be completed again by encoding. Reading, writing and reading again gives
+/// the same graph; tensors are always written as raw bytes.
+///
+/// Source: the ONNX intermediate representation, version 14 (`onnx.proto`). Our deviation: a file
+/// is refused when a tensor lies in external data, or when an input, an output or an initializer
+/// has an element type that ``ElementType`` does not know.
+public enum ONNXFile {
+  /// Reads a model.
+  ///
+  /// - Throws: ``FormatError/cannotRead(path:reason:)``,
+  ///   ``FormatError/malformed(path:format:location:found:expected:)``,
+  ///   ``FormatError/unsupported(path:format:location:found:supported:)``.
+  public static func read(path: String) throws(FormatError) -> Graph {
+    let storage = try mapFile(path)
+    return try storage.withUnsafeBytes { (bytes) throws(FormatError) in
+      try decode(bytes, name: path)
+    }
+  }
+
+  /// Decodes a model that is in memory; `name` stands for the path in errors.
+  public static func decode(_ bytes: [UInt8], name: String) throws(FormatError) -> Graph {
+    try bytes.withRawBytes { (raw) throws(FormatError) in try decode(raw, name: name) }
+  }
+
+  /// Writes a model; the file appears whole or not at all.
+  ///
+  /// - Throws: ``FormatError/cannotWrite(path:reason:)``,
+  ///   ``FormatError/cannotEncode(format:location:found:expected:)``.
+  public static func write(_ graph: Graph, to path: String) throws(FormatError) {
+    try AtomicFile.write(encode(graph), to: path)
+  }
+
+  /// Encodes a model. The same graph gives the same bytes.
+  ///
+  /// - Throws: ``FormatError/cannotEncode(format:location:found:expected:)`` when the model is
+  ///   larger than 2 GiB, which protobuf cannot hold.
+  public static func encode(_ graph: Graph) throws(FormatError) -> [UInt8] {
+    let model = try ONNXEncoder().model(graph)
+    do {
+      return try model.serializedBytes(partial: true)
+    } catch {
+      throw .cannotEncode(
+        format: .onnx, location: "the model", found: "more than 2 GiB",
+        expected: "less than 2 GiB in one file")
+    }
+  }
+
+  private static func decode(
+    _ bytes: UnsafeRawBufferPointer, name: String
+  ) throws(FormatError) -> Graph {
+    guard let base = bytes.baseAddress, !bytes.isEmpty else {
+      throw .malformed(
+        path: name, format: .onnx, location: "byte 0", found: "an empty file",
+        expected: "a protobuf message ModelProto")
+    }
+    // Safe: the parser copies what it keeps, and the data does not outlive this function.
+    let data = Data(
+      bytesNoCopy: UnsafeMutableRawPointer(mutating: base), count: bytes.count, deallocator: .none)
+    let model: Onnx_ModelProto
+    do {
+      model = try Onnx_ModelProto(serializedBytes: data, partial: true)
+    } catch {
+      let fault = ONNXFault(in: bytes, error: error)
+      throw .malformed(
+        path: name, format: .onnx, location: fault.location, found: fault.found,
+        expected: fault.expected)
+    }
+    return try ONNXDecoder(path: name).graph(model)
+  }
+}
+
+extension Message {
+  /// The fields that are set, as bytes; empty when none is.
+  var restBytes: [UInt8] {
+    // Only messages that were parsed from less than 2 GiB get here, so the size limit, the one
+    // reason for a failure, is not reached.
+    (try? serializedBytes(partial: true)) ?? []
+  }
+}
