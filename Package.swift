@@ -98,7 +98,8 @@ let package = Package(
     plugin("AffineInt8"),
 
     .target(
-      name: "BillhookTestSupport", dependencies: ["BillhookGraph", "BillhookTensor"],
+      name: "BillhookTestSupport",
+      dependencies: ["BillhookGraph", "BillhookTensor", collections],
       path: "Tests/BillhookTestSupport", swiftSettings: strict),
     tests("BillhookKernelsTests", ["BillhookKernels"]),
     tests("BillhookTensorTests", ["BillhookTensor"]),
