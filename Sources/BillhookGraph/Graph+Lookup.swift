@@ -7,7 +7,7 @@ extension Graph {
   public func constant(_ name: String) -> Tensor? {
     if let initializer = initializers[name] { return initializer.tensor }
     for node in nodes where node.op == "Constant" && node.outputs.first == name {
-      if case .tensor(let initializer)? = node.attributes["value"] { return initializer.tensor }
+      return node.constantTensor
     }
     return nil
   }
@@ -22,11 +22,14 @@ extension Graph {
       return true
     }
     for index in nodes.indices where nodes[index].op == "Constant" {
-      guard nodes[index].outputs.first == name,
-        case .tensor(var initializer)? = nodes[index].attributes["value"]
-      else { continue }
-      initializer.tensor = tensor
-      nodes[index].attributes["value"] = .tensor(initializer)
+      guard nodes[index].outputs.first == name else { continue }
+      if case .tensor(var initializer)? = nodes[index].attributes["value"] {
+        initializer.tensor = tensor
+        nodes[index].attributes["value"] = .tensor(initializer)
+      } else {
+        // Any other form of the attribute holds only floats or integers of one type.
+        nodes[index].attributes = ["value": .tensor(Initializer(tensor))]
+      }
       return true
     }
     return false

@@ -123,7 +123,9 @@ extension Node {
     if case .ints(let found)? = attributes[key] { found } else { nil }
   }
   public func string(_ key: String, default value: String) -> String {
-    if case .string(let found)? = attributes[key] { String(decoding: found, as: UTF8.self) } else {
+    if case .string(let found)? = attributes[key] {
+      String(decoding: found, as: UTF8.self)
+    } else {
       value
     }
   }
@@ -151,16 +153,22 @@ public struct ValueInfo: Sendable, Equatable {
 }
 
 /// The size of one axis.
-public enum Dimension: Sendable, Hashable, ExpressibleByIntegerLiteral, CustomStringConvertible {
+public enum Dimension: Sendable, Hashable {
   case fixed(Int)
   /// The same name means the same size; an axis of unknown size without a name is `.symbolic("")`,
   /// and is equal to nothing.
   case symbolic(String)
 
-  public init(integerLiteral value: Int) { self = .fixed(value) }
-
+  /// The size, or nil when it is a symbol.
   public var size: Int? { if case .fixed(let size) = self { size } else { nil } }
+}
 
+extension Dimension: ExpressibleByIntegerLiteral, ExpressibleByStringLiteral {
+  public init(integerLiteral value: Int) { self = .fixed(value) }
+  public init(stringLiteral value: String) { self = .symbolic(value) }
+}
+
+extension Dimension: CustomStringConvertible {
   public var description: String {
     switch self {
     case .fixed(let size): "\(size)"

@@ -1,7 +1,57 @@
-/// A reason why a graph cannot be used.
-public enum GraphError: Error, Equatable, CustomStringConvertible {
-  case unsupportedOperator(op: String, domain: String, node: String, supported: [String])
+public import BillhookTensor
 
+/// A reason why a graph cannot be used.
+public enum GraphError: Error, Equatable, Sendable {
+  // The operators and what they are given.
+  case unsupportedOperator(op: String, domain: String, node: String, supported: [String])
+  case unsupportedOpset(found: Int, supported: ClosedRange<Int>)
+  case wrongInputCount(op: String, node: String, found: Int, expected: ClosedRange<Int>)
+  case wrongOutputCount(op: String, node: String, found: Int, expected: ClosedRange<Int>)
+  case missingInput(op: String, node: String, index: Int)
+  case unknownAttribute(op: String, node: String, attribute: String, known: [String])
+  case missingAttribute(op: String, node: String, attribute: String, expected: String)
+  case wrongAttributeType(
+    op: String, node: String, attribute: String, found: String, expected: String)
+  case wrongAttributeValue(
+    op: String, node: String, attribute: String, found: String, expected: String)
+
+  // How nodes and values hang together.
+  case duplicateValue(name: String, first: String, second: String)
+  case undefinedValue(name: String, node: String)
+  case usedBeforeDefined(name: String, node: String, producer: String)
+  case cycle(nodes: [String])
+  case missingOutput(name: String)
+
+  // Types and shapes.
+  case unknownShape(input: String)
+  case negativeSize(value: String, shape: [Dimension])
+  case wrongElementType(
+    op: String, node: String, value: String, found: ElementType, expected: String)
+  case wrongShape(op: String, node: String, value: String, found: [Dimension], expected: String)
+  case incompatibleShapes(
+    op: String, node: String, left: String, leftShape: [Dimension], right: String,
+    rightShape: [Dimension], expected: String)
+  case shapeOverflow(node: String, value: String, shape: [Dimension])
+  case declaredTypeMismatch(value: String, declared: String, found: String)
+  case notConstant(op: String, node: String, value: String)
+
+  // Evaluation.
+  case missingFeed(name: String, given: [String])
+  case wrongFeed(name: String, found: String, expected: String)
+  case valueTooLarge(value: String, shape: [Int], maximumByteCount: Int)
+
+  // Removal of units.
+  case frozenGroup(group: String, reason: String)
+  case unknownUnit(group: String, unit: Int, unitCount: Int)
+  case allUnitsRemoved(group: String, unitCount: Int)
+  case staleGroup(group: String, tensor: String)
+  case cannotShrink(op: String, node: String, reason: String)
+
+  // Network templates.
+  case wrongTemplateOption(template: String, option: String, found: Int, expected: String)
+}
+
+extension GraphError: CustomStringConvertible {
   public var description: String {
     switch self {
     case .unsupportedOperator(let op, let domain, let node, let supported):
@@ -9,6 +59,146 @@ public enum GraphError: Error, Equatable, CustomStringConvertible {
       Node "\(node)" uses the operator "\(domain.isEmpty ? op : "\(domain).\(op)")", which is not \
       supported. Supported: \(supported.joined(separator: ", ")).
       """
+    case .unsupportedOpset(let found, let supported):
+      """
+      The graph uses version \(found) of the ONNX operator set, but versions \
+      \(supported.lowerBound) to \(supported.upperBound) are supported. Convert it with ONNX's \
+      version converter.
+      """
+    case .wrongInputCount(let op, let node, let found, let expected):
+      "Node \"\(node)\" (\(op)) has \(Self.count(found, "input")), expected \(Self.count(expected))."
+    case .wrongOutputCount(let op, let node, let found, let expected):
+      "Node \"\(node)\" (\(op)) has \(Self.count(found, "output")), expected \(Self.count(expected))."
+    case .missingInput(let op, let node, let index):
+      "Node \"\(node)\" (\(op)) leaves out input \(index), which it cannot do without."
+    case .unknownAttribute(let op, let node, let attribute, let known):
+      """
+      Node "\(node)" (\(op)) has the attribute "\(attribute)", which the operator does not have. \
+      Attributes it may have: \(known.isEmpty ? "none" : known.joined(separator: ", ")).
+      """
+    case .missingAttribute(let op, let node, let attribute, let expected):
+      "Node \"\(node)\" (\(op)) lacks the attribute \"\(attribute)\", expected \(expected)."
+    case .wrongAttributeType(let op, let node, let attribute, let found, let expected):
+      """
+      Attribute "\(attribute)" of node "\(node)" (\(op)) is of type \(found), expected \(expected).
+      """
+    case .wrongAttributeValue(let op, let node, let attribute, let found, let expected):
+      "Attribute \"\(attribute)\" of node \"\(node)\" (\(op)) is \(found), expected \(expected)."
+    default: structureDescription
     }
+  }
+
+  private var structureDescription: String {
+    switch self {
+    case .duplicateValue(let name, let first, let second):
+      """
+      The value "\(name)" is made twice, by \(first) and by \(second). Each value needs a name of \
+      its own.
+      """
+    case .undefinedValue(let name, let node):
+      """
+      Node "\(node)" reads the value "\(name)", which no input, initializer or node makes. \
+      Check the name.
+      """
+    case .usedBeforeDefined(let name, let node, let producer):
+      """
+      Node "\(node)" reads the value "\(name)" before node "\(producer)" makes it. Sort the nodes \
+      topologically.
+      """
+    case .cycle(let nodes):
+      """
+      The nodes \(nodes.map { "\"\($0)\"" }.joined(separator: ", ")) wait for each other's \
+      outputs. A graph must not contain a cycle.
+      """
+    case .missingOutput(let name):
+      """
+      The graph promises the output "\(name)", which no input, initializer or node makes. \
+      Check the name.
+      """
+    case .frozenGroup(let group, let reason):
+      "No channel of group \"\(group)\" can be removed: \(reason)."
+    case .unknownUnit(let group, let unit, let unitCount):
+      """
+      Unit \(unit) of group "\(group)" was to be removed, but the group has units \
+      0..<\(unitCount).
+      """
+    case .allUnitsRemoved(let group, let unitCount):
+      """
+      All \(unitCount) units of group "\(group)" were to be removed. At least one must stay; \
+      lower the ratio.
+      """
+    case .staleGroup(let group, let tensor):
+      """
+      Group "\(group)" does not fit the tensor "\(tensor)" of this graph. Compute the coupling \
+      groups of the graph that is edited, and name each group once.
+      """
+    case .cannotShrink(let op, let node, let reason):
+      "Node \"\(node)\" (\(op)) cannot follow the removal of channels: \(reason)."
+    case .wrongTemplateOption(let template, let option, let found, let expected):
+      "Option \"\(option)\" of the network \"\(template)\" is \(found), expected \(expected)."
+    default: typeDescription
+    }
+  }
+
+  private var typeDescription: String {
+    switch self {
+    case .unknownShape(let input):
+      """
+      The input "\(input)" states no shape. State one in the file; an axis of unknown size may \
+      have a name, such as "N".
+      """
+    case .negativeSize(let value, let shape):
+      "The value \"\(value)\" has shape \(shape), but a size must not be negative."
+    case .wrongElementType(let op, let node, let value, let found, let expected):
+      """
+      Input "\(value)" of node "\(node)" (\(op)) holds \(found), expected \(expected). Convert it.
+      """
+    case .wrongShape(let op, let node, let value, let found, let expected):
+      "Input \"\(value)\" of node \"\(node)\" (\(op)) has shape \(found), expected \(expected)."
+    case .incompatibleShapes(
+      let op, let node, let left, let leftShape, let right, let rightShape, let expected):
+      """
+      Inputs "\(left)" of shape \(leftShape) and "\(right)" of shape \(rightShape) of node \
+      "\(node)" (\(op)) do not fit together, expected \(expected).
+      """
+    case .shapeOverflow(let node, let value, let shape):
+      """
+      The output "\(value)" of node "\(node)" has shape \(shape), which has more elements than can \
+      be addressed. Check the sizes before it.
+      """
+    case .declaredTypeMismatch(let value, let declared, let found):
+      """
+      The value "\(value)" is declared as \(declared) but is \(found). Correct the declaration or \
+      the nodes before it.
+      """
+    case .notConstant(let op, let node, let value):
+      """
+      Input "\(value)" of node "\(node)" (\(op)) must be an initializer or a Constant node, but is \
+      computed. Fold constants first.
+      """
+    case .missingFeed(let name, let given):
+      """
+      No tensor was given for the input "\(name)". Given: \
+      \(given.isEmpty ? "none" : given.map { "\"\($0)\"" }.joined(separator: ", ")).
+      """
+    case .wrongFeed(let name, let found, let expected):
+      "The tensor for the input \"\(name)\" is \(found), expected \(expected)."
+    case .valueTooLarge(let value, let shape, let maximum):
+      """
+      The value "\(value)" of shape \(shape) is larger than the \(maximum) bytes that the \
+      reference evaluator computes. Use smaller inputs.
+      """
+    default: preconditionFailure("every case has a sentence")
+    }
+  }
+
+  private static func count(_ number: Int, _ noun: String) -> String {
+    "\(number) \(noun)\(number == 1 ? "" : "s")"
+  }
+
+  private static func count(_ range: ClosedRange<Int>) -> String {
+    if range.upperBound == .max { return "at least \(range.lowerBound)" }
+    if range.count == 1 { return "\(range.lowerBound)" }
+    return "\(range.lowerBound) to \(range.upperBound)"
   }
 }

@@ -1,0 +1,83 @@
+public import BillhookTensor
+internal import OrderedCollections
+
+/// Computes a graph in plain loops, in double precision, one node after the other.
+///
+/// It is slow and obvious on purpose: what the runtime computes fast is tested against it, and
+/// constants are folded with it. Each value is rounded to its element type once, when it is stored.
+public enum ReferenceEvaluator {
+  /// Values above this size are refused rather than allocated.
+  public static let maximumByteCount = 1 << 31
+
+  /// Runs a graph once.
+  ///
+  /// - Parameters:
+  ///   - feeds: A tensor for each graph input, by name.
+  /// - Returns: Every value of the graph by name: inputs, initializers and node outputs.
+  /// - Throws: ``GraphError`` when an input is missing or does not fit, or the graph is wrong.
+  public static func run(
+    _ graph: Graph, _ feeds: [String: Tensor]
+  ) throws(GraphError) -> [String: Tensor] {
+    try graph.verifyStructure()
+    var values: [String: Tensor] = [:]
+    for (name, initializer) in graph.initializers { values[name] = initializer.tensor }
+    var sizes: [String: Int] = [:]
+    for input in graph.inputs {
+      guard let tensor = feeds[input.name] else {
+        throw .missingFeed(name: input.name, given: feeds.keys.sorted())
+      }
+      guard fits(tensor, input, &sizes) else {
+        throw .wrongFeed(
+          name: input.name, found: "\(ValueType(of: tensor))",
+          expected: "\(ValueType(input.elementType, input.shape ?? []))")
+      }
+      values[input.name] = tensor
+    }
+    for node in graph.nodes {
+      let results = try evaluate(node, opset: graph.opset, values)
+      for (output, tensor) in zip(node.outputs, results) where !output.isEmpty {
+        values[output] = tensor
+      }
+    }
+    return values
+  }
+
+  /// Computes one node whose inputs are all in `values`.
+  static func evaluate(
+    _ node: Node, opset: Int, _ values: [String: Tensor]
+  ) throws(GraphError) -> [Tensor] {
+    let tensors = node.inputs.map { values[$0] }
+    let context = NodeContext(
+      node: node, opset: opset, inputs: tensors.map { $0.map { ValueType(of: $0) } },
+      constants: tensors)
+    let definition = try OperatorTable.definition(of: node)
+    let types = try definition.checkedTypes(context)
+    for (output, type) in zip(node.outputs, types) {
+      let sizes = type.sizes ?? []
+      let count = Tensor.elementCount(of: sizes, elementType: type.elementType) ?? .max
+      guard count <= maximumByteCount / type.elementType.byteCount else {
+        throw .valueTooLarge(value: output, shape: sizes, maximumByteCount: maximumByteCount)
+      }
+    }
+    return try definition.evaluate(context, types)
+  }
+
+  /// True when a tensor has the declared type, and the same symbol always stands for the same size.
+  private static func fits(
+    _ tensor: Tensor, _ input: ValueInfo, _ sizes: inout [String: Int]
+  ) -> Bool {
+    guard tensor.elementType == input.elementType else { return false }
+    guard let shape = input.shape else { return true }
+    guard shape.count == tensor.rank else { return false }
+    for (dimension, size) in zip(shape, tensor.shape) {
+      switch dimension {
+      case .fixed(let expected): if expected != size { return false }
+      case .symbolic(""): continue
+      case .symbolic(let name):
+        if let known = sizes[name], known != size { return false }
+        sizes[name] = size
+      }
+    }
+    return true
+  }
+}

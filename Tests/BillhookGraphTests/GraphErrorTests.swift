@@ -1,0 +1,234 @@
+import BillhookGraph
+import BillhookTensor
+import BillhookTestSupport
+import OrderedCollections
+import Testing
+
+/// One test an error case that a graph from outside can cause, each with the whole sentence.
+@Suite struct GraphErrorTests {
+  func expectError(
+    _ graph: Graph, _ sentence: String, sourceLocation: SourceLocation = #_sourceLocation
+  ) {
+    let error = #expect(throws: GraphError.self, sourceLocation: sourceLocation) {
+      try graph.verify()
+    }
+    #expect(error?.description == sentence, sourceLocation: sourceLocation)
+  }
+
+  @Test func `an unknown operator is named with its node and the operators that work`() {
+    expectError(
+      .testing("Einsum", ["N", 3]),
+      """
+      Node "node" uses the operator "Einsum", which is not supported. Supported: Add, AveragePool, \
+      BatchNormalization, Clip, Concat, Constant, Conv, DequantizeLinear, Dropout, Flatten, Gemm, \
+      GlobalAveragePool, Identity, MatMul, MaxPool, Mul, QuantizeLinear, Relu, Reshape, Sigmoid, \
+      Softmax, Transpose.
+      """)
+    var foreign = Graph.testing("Relu", ["N"])
+    foreign.nodes[0].domain = "com.example"
+    let error = #expect(throws: GraphError.self) { try foreign.verify() }
+    #expect(
+      error
+        == .unsupportedOperator(
+          op: "Relu", domain: "com.example", node: "node", supported: Graph.supportedOperators))
+  }
+
+  @Test func `an old operator set is refused`() {
+    expectError(
+      .testing("Relu", ["N"], opset: 6),
+      """
+      The graph uses version 6 of the ONNX operator set, but versions 7 to 25 are supported. \
+      Convert it with ONNX's version converter.
+      """)
+  }
+
+  @Test func `a wrong number of inputs or outputs is counted`() {
+    expectError(
+      .testing("Conv", ["N", 3, 8, 8]), "Node \"node\" (Conv) has 1 input, expected 2 to 3.")
+    expectError(
+      .testing("Concat", []) { $0.inputs = [] },
+      "Node \"node\" (Concat) has 0 inputs, expected at least 1.")
+    expectError(
+      .testing("Relu", []) { $0.outputs = ["y", "z"] },
+      "Node \"node\" (Relu) has 2 outputs, expected 1.")
+    expectError(
+      .testing("Relu", []) { $0.inputs = [""] },
+      "Node \"node\" (Relu) leaves out input 0, which it cannot do without.")
+  }
+
+  @Test func `a wrong attribute is named`() {
+    expectError(
+      .testing("Relu", [], attributes: ["alpha": .float(1)]),
+      """
+      Node "node" (Relu) has the attribute "alpha", which the operator does not have. Attributes \
+      it may have: none.
+      """)
+    expectError(
+      .testing("Flatten", ["N", 3], attributes: ["axis": .float(1)]),
+      "Attribute \"axis\" of node \"node\" (Flatten) is of type float, expected int.")
+    expectError(
+      .testing("Flatten", ["N", 3], attributes: ["axis": .int(3)]),
+      "Attribute \"axis\" of node \"node\" (Flatten) is 3, expected -2...2 for a value of rank 2.")
+    expectError(
+      .testing("Concat", ["N", 3]),
+      "Node \"node\" (Concat) lacks the attribute \"axis\", expected int.")
+    expectError(
+      .testing("Transpose", ["N", 3], attributes: ["perm": .ints([0, 0])]),
+      "Attribute \"perm\" of node \"node\" (Transpose) is [0, 0], expected each of 0..<2 once.")
+  }
+
+  @Test func `a value made twice names both makers`() {
+    let graph = Graph.testing(
+      inputs: ["x": ["N"]],
+      [
+        Node("Relu", name: "a", inputs: ["x"], outputs: ["y"]),
+        Node("Relu", name: "b", inputs: ["x"], outputs: ["y"]),
+      ])
+    expectError(
+      graph,
+      """
+      The value "y" is made twice, by node "a" and by node "b". Each value needs a name of its own.
+      """)
+  }
+
+  @Test func `a value that nobody makes is named`() {
+    expectError(
+      .testing("Relu", []) { $0.inputs = ["z"] },
+      """
+      Node "node" reads the value "z", which no input, initializer or node makes. Check the name.
+      """)
+    expectError(
+      .testing(inputs: ["x": []], [], outputs: ["y"]),
+      """
+      The graph promises the output "y", which no input, initializer or node makes. Check the name.
+      """)
+  }
+
+  @Test func `nodes out of order can be sorted, nodes in a circle cannot`() throws {
+    let first = Node("Relu", name: "first", inputs: ["x"], outputs: ["m"])
+    let second = Node("Relu", name: "second", inputs: ["m"], outputs: ["y"])
+    let swapped = Graph.testing(inputs: ["x": ["N"]], [second, first])
+    expectError(
+      swapped,
+      """
+      Node "second" reads the value "m" before node "first" makes it. Sort the nodes topologically.
+      """)
+    #expect(try swapped.sortedTopologically().nodes.map(\.name) == ["first", "second"])
+
+    let circle = Graph.testing(
+      inputs: ["x": ["N"]],
+      [
+        Node("Add", name: "a", inputs: ["x", "n"], outputs: ["m"]),
+        Node("Relu", name: "b", inputs: ["m"], outputs: ["n"]),
+      ], outputs: ["n"])
+    expectError(
+      circle,
+      """
+      The nodes "a", "b" wait for each other's outputs. A graph must not contain a cycle.
+      """)
+  }
+
+  @Test func `shapes that do not fit are shown`() {
+    expectError(
+      .testing("Conv", ["N", 3, 8, 8], ["w": Tensor(zeros: [4, 2, 3, 3])]),
+      """
+      Inputs "x" of shape [N, 3, 8, 8] and "w" of shape [4, 2, 3, 3] of node "node" (Conv) do not \
+      fit together, expected 2 × 1 (weight axis 1 × group) input channels.
+      """)
+    expectError(
+      .testing("Conv", ["N", 1, 2, 8], ["w": Tensor(zeros: [4, 1, 3, 3])]),
+      """
+      Input "x" of node "node" (Conv) has shape [2, 8], expected spatial axes at least as large as \
+      the window: the kernel covers 3 but axis 2 has 2 with padding.
+      """)
+    expectError(
+      .testing("Add", [2, 3], ["b": Tensor(zeros: [4])]),
+      """
+      Inputs "x" of shape [2, 3] and "b" of shape [4] of node "node" (Add) do not fit together, \
+      expected axes, counted from the last, equal or 1.
+      """)
+    expectError(
+      .testing("Reshape", [2, 3], ["to": Tensor([4, -1] as [Int64])]),
+      """
+      Input "x" of node "node" (Reshape) has shape [2, 3], expected a multiple of 4 elements for \
+      the target shape [4, -1].
+      """)
+  }
+
+  @Test func `element types that do not fit are shown`() {
+    expectError(
+      .testing("Add", [2], ["b": Tensor([1, 2] as [Int32])]),
+      """
+      Input "b" of node "node" (Add) holds int32, expected float32 as input 0 does. Convert it.
+      """)
+  }
+
+  @Test func `sizes that overflow or are negative are refused`() {
+    let huge = Dimension.fixed(1 << 40)
+    expectError(
+      .testing(
+        inputs: ["x": [huge, 1], "z": [1, huge]],
+        [Node("Add", name: "add", inputs: ["x", "z"], outputs: ["y"])]),
+      """
+      The output "y" of node "add" has shape [1099511627776, 1099511627776], which has more \
+      elements than can be addressed. Check the sizes before it.
+      """)
+    expectError(
+      .testing("Relu", [-2]),
+      "The value \"x\" has shape [-2], but a size must not be negative.")
+    expectError(
+      .testing("MaxPool", ["N", 1, 8], attributes: ["kernel_shape": .ints([.max])]),
+      """
+      Attribute "kernel_shape" of node "node" (MaxPool) is [9223372036854775807], expected sizes \
+      in 1...1073741824.
+      """)
+  }
+
+  @Test func `a declared output shape that is wrong is shown beside the right one`() {
+    var graph = Graph.testing("Flatten", ["N", 3, 8, 8])
+    graph.outputs[0].shape = ["N", 100]
+    expectError(
+      graph,
+      """
+      The value "y" is declared as float32 [N, 100] but is float32 [N, 192]. Correct the \
+      declaration or the nodes before it.
+      """)
+  }
+
+  @Test func `a shape that is computed must be constant`() {
+    let graph = Graph.testing(
+      inputs: ["x": [6]],
+      [
+        Node("Identity", name: "copy", inputs: ["to"], outputs: ["shape"]),
+        Node("Reshape", name: "reshape", inputs: ["x", "shape"], outputs: ["y"]),
+      ], ["to": Tensor([2, 3] as [Int64])])
+    expectError(
+      graph,
+      """
+      Input "shape" of node "reshape" (Reshape) must be an initializer or a Constant node, but is \
+      computed. Fold constants first.
+      """)
+  }
+
+  @Test func `an input without a shape is named`() {
+    var graph = Graph.testing("Relu", [])
+    graph.inputs[0].shape = nil
+    expectError(
+      graph,
+      """
+      The input "x" states no shape. State one in the file; an axis of unknown size may have a \
+      name, such as "N".
+      """)
+  }
+}
+
+extension Graph {
+  /// A graph of one node, changed.
+  static func testing(
+    _ op: String, _ x: [Dimension], change: (inout Node) -> Void
+  ) -> Graph {
+    var graph = Graph.testing(op, x)
+    change(&graph.nodes[0])
+    return graph
+  }
+}
