@@ -1,51 +1,6 @@
-internal import Foundation
-
 extension Recipe {
-  /// Reads a recipe file.
-  ///
-  /// - Parameter overrides: Applied in order before anything is checked.
-  /// - Throws: ``PipelineError``: the file cannot be read, or the list of all problems in it.
-  public init(path: String, overrides: [RecipeOverride] = []) throws(PipelineError) {
-    let bytes: Data
-    do {
-      bytes = try Data(contentsOf: URL(fileURLWithPath: path))
-    } catch {
-      throw .cannotRead(path: path, reason: Self.reason(path))
-    }
-    guard let text = String(data: bytes, encoding: .utf8) else {
-      throw .recipe(
-        name: path,
-        problems: [RecipeProblem(line: nil, path: "", sentence: "The file is not UTF-8 text.")])
-    }
-    try self.init(yaml: text, name: path, overrides: overrides)
-  }
-
-  private static func reason(_ path: String) -> String {
-    var isFolder: ObjCBool = false
-    guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
-      return "there is no such file"
-    }
-    return isFolder.boolValue ? "it is a folder" : "it cannot be opened"
-  }
-
-  /// Reads a recipe from YAML text.
-  ///
-  /// - Parameter name: What to call the text in errors; usually its path.
-  public init(
-    yaml text: String, name: String, overrides: [RecipeOverride] = []
-  ) throws(PipelineError) {
-    var tree = try RecipeValue.parse(text, name: name)
-    for override in overrides { try override.apply(to: &tree) }
-    let problems = ProblemList()
-    let recipe = Recipe(tree, problems)
-    guard problems.problems.isEmpty, let recipe else {
-      throw .recipe(name: name, problems: problems.problems)
-    }
-    self = recipe
-  }
-
   /// Nil, or a value not to be used, when problems were found.
-  private init?(_ tree: RecipeValue, _ problems: ProblemList) {
+  init?(_ tree: RecipeValue, _ problems: ProblemList) {
     let reader = SectionReader(tree, RecipeVocabulary.recipe, path: "", problems: problems)
     if let version = reader.integer("version"), version != Self.formatVersion {
       reader.note(
