@@ -128,9 +128,10 @@ extension Graph {
         op: node.op, node: node.displayName, found: node.inputs.count,
         expected: definition.inputCount)
     }
-    guard definition.outputCount.contains(node.outputs.count) else {
+    let outputCount = node.outputs.first == "" ? 0 : node.outputs.count
+    guard definition.outputCount.contains(outputCount) else {
       throw .wrongOutputCount(
-        op: node.op, node: node.displayName, found: node.outputs.count,
+        op: node.op, node: node.displayName, found: outputCount,
         expected: definition.outputCount)
     }
   }

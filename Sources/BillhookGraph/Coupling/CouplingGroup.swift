@@ -26,7 +26,8 @@ public struct CouplingGroup: Sendable, Equatable {
     public var tensor: String
     public var axis: Int
     public var role: Role
-    /// `positions[u]`: the indices along `axis` that belong to unit `u`, ascending.
+    /// `positions[u]`: the indices along `axis` that belong to unit `u`, ascending; empty when the
+    /// tensor holds only some of the group's units, as behind a Concat.
     public var positions: [[Int]]
 
     public init(

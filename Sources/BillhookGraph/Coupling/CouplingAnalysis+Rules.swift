@@ -1,0 +1,221 @@
+internal import BillhookTensor
+
+/// What each operator does to the channels of its inputs.
+extension CouplingAnalysis {
+  mutating func visit(_ index: Int) {
+    let node = graph.nodes[index]
+    switch node.op {
+    case "Conv": visitConv(index, node)
+    case "Gemm": visitGemm(index, node)
+    case "MatMul": visitMatMul(index, node)
+    case "BatchNormalization": visitBatchNormalization(index, node)
+    case "Relu", "Clip", "Sigmoid", "Dropout", "Identity": pass(node)
+    case "MaxPool", "AveragePool", "GlobalAveragePool":
+      if channels(node, input: 0, axis: 1) != nil { pass(node) }
+    case "QuantizeLinear", "DequantizeLinear": visitQuantization(index, node)
+    case "Add", "Mul": visitArithmetic(index, node)
+    case "Concat": visitConcat(index, node)
+    case "Flatten", "Reshape": visitReshape(index, node)
+    case "Transpose": visitTranspose(node)
+    case "Softmax": visitSoftmax(node)
+    case "Constant": break
+    default: freezeInputs(node, "may mix its channels")
+    }
+  }
+
+  /// The output has the channels of the first input.
+  private mutating func pass(_ node: Node) {
+    guard let input = node.input(0), let track = tracks[input] else { return }
+    for output in node.outputs where !output.isEmpty { tracks[output] = track }
+  }
+
+  private mutating func visitConv(_ index: Int, _ node: Node) {
+    guard let weight = node.input(1), let shape = constants[weight]?.shape else {
+      return freezeInputs(node, "has a weight that is computed")
+    }
+    let input = channels(node, input: 0, axis: 1)
+    let group = node.int("group", default: 1)
+    let output: [ChannelUnion.Channel]
+    if group > 1, shape[1] == 1, let input {
+      // Depthwise: each input channel makes `multiplier` output channels of its own.
+      let multiplier = shape[0] / group
+      output = (0..<shape[0]).map { input[$0 / multiplier] }
+      record(index, weight, axis: 0, .producer, output)
+    } else {
+      output = union.make(shape[0])
+      record(index, weight, axis: 0, .producer, output, isOrigin: true)
+      if group > 1 {
+        let reason = "node \"\(node.displayName)\" (Conv) has \(group) groups of channels"
+        union.freeze(output, reason)
+        union.freeze(input ?? [], reason)
+      } else if let input {
+        record(index, weight, axis: 1, .consumer, input)
+      }
+    }
+    if let bias = node.input(2) {
+      if constants[bias] != nil {
+        record(index, bias, axis: 0, .producer, output)
+      } else {
+        union.freeze(output, "the bias of node \"\(node.displayName)\" (Conv) is computed")
+        freeze(bias, "it is the bias of node \"\(node.displayName)\" (Conv)")
+      }
+    }
+    tracks[node.outputs[0]] = ChannelTrack(axis: 1, channels: output)
+  }
+
+  private mutating func visitGemm(_ index: Int, _ node: Node) {
+    guard let weight = node.input(1), let shape = constants[weight]?.shape,
+      node.int("transA", default: 0) == 0
+    else { return freezeInputs(node, "multiplies two computed matrices") }
+    let isTransposed = node.int("transB", default: 0) != 0
+    if let input = channels(node, input: 0, axis: 1) {
+      record(index, weight, axis: isTransposed ? 1 : 0, .consumer, input)
+    }
+    let axis = isTransposed ? 0 : 1
+    let output = union.make(shape[axis])
+    record(index, weight, axis: axis, .producer, output, isOrigin: true)
+    if let bias = node.input(2) {
+      if let tensor = constants[bias] {
+        if let last = tensor.shape.last, last == output.count {
+          record(index, bias, axis: tensor.rank - 1, .producer, output)
+        }
+      } else {
+        union.freeze(output, "the bias of node \"\(node.displayName)\" (Gemm) is computed")
+        freeze(bias, "it is the bias of node \"\(node.displayName)\" (Gemm)")
+      }
+    }
+    tracks[node.outputs[0]] = ChannelTrack(axis: 1, channels: output)
+  }
+
+  private mutating func visitMatMul(_ index: Int, _ node: Node) {
+    guard let weight = node.input(1), let shape = constants[weight]?.shape, shape.count == 2,
+      let value = node.input(0)
+    else { return freezeInputs(node, "multiplies two computed matrices") }
+    let last = self.shape(value).count - 1
+    if let input = channels(node, input: 0, axis: last) {
+      record(index, weight, axis: 0, .consumer, input)
+    }
+    let output = union.make(shape[1])
+    record(index, weight, axis: 1, .producer, output, isOrigin: true)
+    tracks[node.outputs[0]] = ChannelTrack(axis: last, channels: output)
+  }
+
+  private mutating func visitBatchNormalization(_ index: Int, _ node: Node) {
+    guard let channels = channels(node, input: 0, axis: 1) else { return }
+    for parameter in 1...4 {
+      guard let name = node.input(parameter), constants[name] != nil else {
+        union.freeze(channels, "a parameter of node \"\(node.displayName)\" is computed")
+        continue
+      }
+      record(index, name, axis: 0, .follower, channels)
+    }
+    pass(node)
+  }
+
+  private mutating func visitQuantization(_ index: Int, _ node: Node) {
+    guard let value = node.input(0), let track = tracks[value] else { return }
+    let rank = shape(value).count
+    let stated = node.int("axis", default: 1)
+    for parameter in 1...2 {
+      guard let name = node.input(parameter), let tensor = constants[name], tensor.count > 1,
+        (stated < 0 ? stated + rank : stated) == track.axis
+      else { continue }
+      record(index, name, axis: 0, .follower, track.channels)
+    }
+    pass(node)
+  }
+
+  private mutating func visitArithmetic(_ index: Int, _ node: Node) {
+    let operands = [node.inputs[0], node.inputs[1]]
+    let outputRank = shape(node.outputs[0]).count
+    /// The track of an operand, counted in the output's axes.
+    func aligned(_ value: String) -> ChannelTrack? {
+      guard var track = tracks[value] else { return nil }
+      track.axis += outputRank - shape(value).count
+      return track
+    }
+    let known = operands.compactMap(aligned)
+    guard let first = known.first else { return }
+    if known.count == 2 {
+      guard known[0].axis == known[1].axis,
+        known[0].channels.count == known[1].channels.count
+      else { return freezeInputs(node, "spreads one of its inputs over the other") }
+      union.unite(known[0].channels, known[1].channels)
+      tracks[node.outputs[0]] = first
+      return
+    }
+    let other = tracks[operands[0]] == nil ? operands[0] : operands[1]
+    let otherShape = shape(other)
+    let axis = first.axis - (outputRank - otherShape.count)
+    guard shape(node.outputs[0])[first.axis] == .fixed(first.channels.count) else {
+      return freezeInputs(node, "spreads it over another value")
+    }
+    if axis < 0 || otherShape[axis] == 1 {
+      // One number for all channels.
+    } else if constants[other] != nil {
+      record(index, other, axis: axis, .follower, first.channels)
+    } else {
+      return freezeInputs(node, "joins it with \"\(other)\", whose channels must stay")
+    }
+    tracks[node.outputs[0]] = first
+  }
+
+  private mutating func visitConcat(_ index: Int, _ node: Node) {
+    let rank = shape(node.outputs[0]).count
+    let stated = node.int("axis", default: 0)
+    let axis = stated < 0 ? stated + rank : stated
+    let known = node.inputs.compactMap { tracks[$0] }
+    guard let first = known.first else { return }
+    if known.allSatisfy({ $0.axis == axis }) {
+      var joined: [ChannelUnion.Channel] = []
+      for input in node.inputs {
+        if let track = tracks[input] {
+          joined += track.channels
+          continue
+        }
+        guard let size = shape(input)[axis].size else {
+          return freezeInputs(node, "joins it with \"\(input)\", whose size is not known")
+        }
+        let fixed = union.make(size)
+        union.freeze(fixed, "node \"\(node.displayName)\" (Concat) joins it with \"\(input)\"")
+        joined += fixed
+      }
+      tracks[node.outputs[0]] = ChannelTrack(axis: axis, channels: joined)
+    } else if known.count == node.inputs.count, known.allSatisfy({ $0.axis == first.axis }) {
+      for track in known.dropFirst() { union.unite(first.channels, track.channels) }
+      tracks[node.outputs[0]] = first
+    } else {
+      freezeInputs(node, "joins it with a value whose channels must stay")
+    }
+  }
+
+  private mutating func visitReshape(_ index: Int, _ node: Node) {
+    guard let value = node.input(0), let track = tracks[value] else { return }
+    guard let moved = track.reshaped(from: shape(value), to: shape(node.outputs[0])) else {
+      return freezeInputs(node, "mixes its channels: \(shape(value)) to \(shape(node.outputs[0]))")
+    }
+    if node.op == "Reshape" { reshapes.append((index, moved)) }
+    tracks[node.outputs[0]] = moved
+  }
+
+  private mutating func visitTranspose(_ node: Node) {
+    guard let value = node.input(0), var track = tracks[value] else { return }
+    let rank = shape(value).count
+    let order = node.ints("perm") ?? Array((0..<rank).reversed())
+    guard let axis = order.firstIndex(of: track.axis) else { return }
+    track.axis = axis
+    tracks[node.outputs[0]] = track
+  }
+
+  private mutating func visitSoftmax(_ node: Node) {
+    guard let value = node.input(0), let track = tracks[value] else { return }
+    let rank = shape(value).count
+    let isOld = graph.opset < 13
+    let stated = node.int("axis", default: isOld ? 1 : -1)
+    let axis = stated < 0 ? stated + rank : stated
+    if isOld ? track.axis >= axis : track.axis == axis {
+      return freezeInputs(node, "normalises over its channels")
+    }
+    pass(node)
+  }
+}

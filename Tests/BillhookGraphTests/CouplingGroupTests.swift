@@ -1,0 +1,124 @@
+import BillhookGraph
+import BillhookTensor
+import BillhookTestSupport
+import OrderedCollections
+import Testing
+
+@Suite struct CouplingGroupTests {
+  func groups(_ topology: CouplingTopology) throws -> [CouplingGroup] {
+    try topology.graph(seed: 0).couplingGroups()
+  }
+
+  /// "tensor axis role" of each slice.
+  func slices(_ group: CouplingGroup) -> [String] {
+    group.slices.map { "\($0.tensor) \($0.axis) \($0.role)" }
+  }
+
+  @Test func `a chain couples producer, batch norm and consumer`() throws {
+    let found = try groups(.chain)
+    #expect(found.map(\.name) == ["conv1", "conv2"])
+    #expect(found[0].unitCount == 6)
+    #expect(found[0].frozenReason == nil)
+    #expect(
+      slices(found[0]) == [
+        "conv1.w 0 producer", "conv1.b 0 producer", "bn.scale 0 follower", "bn.bias 0 follower",
+        "bn.mean 0 follower", "bn.variance 0 follower", "conv2.w 1 consumer",
+      ])
+    #expect(found[0].slices[6].positions == [[0], [1], [2], [3], [4], [5]])
+    #expect(found[1].frozenReason == "its channels are the graph output \"y\"")
+  }
+
+  @Test func `a residual addition couples both of its producers`() throws {
+    let found = try groups(.residual)
+    #expect(found.map(\.name) == ["conv1", "conv3"])
+    #expect(
+      slices(found[0]) == [
+        "conv1.w 0 producer", "conv1.b 0 producer", "conv2.w 0 producer", "conv2.w 1 consumer",
+        "conv2.b 0 producer", "conv3.w 1 consumer",
+      ])
+  }
+
+  @Test func `concatenation shifts positions and keeps groups apart`() throws {
+    let found = try groups(.concat)
+    #expect(found.map(\.name) == ["conv1", "conv2", "conv3"])
+    #expect(found[0].slices.last?.tensor == "conv3.w")
+    #expect(found[0].slices.last?.positions == [[5], [6], [7], [8]])
+    #expect(found[1].slices.last?.positions == [[0], [1], [2], [3], [4]])
+  }
+
+  @Test func `an addition behind a concatenation joins the groups`() throws {
+    let found = try groups(.concatAdd)
+    #expect(found.map(\.name) == ["conv1", "conv4"])
+    #expect(found[0].unitCount == 7)
+    let conv3 = try #require(found[0].slices.first { $0.tensor == "conv3.w" })
+    // Units are counted from conv1, whose channels stand behind those of conv2.
+    #expect(conv3.positions == [[3], [4], [5], [6], [0], [1], [2]])
+    let conv2 = try #require(found[0].slices.first { $0.tensor == "conv2.w" })
+    #expect(conv2.positions == [[], [], [], [], [0], [1], [2]])
+  }
+
+  @Test func `flattening gives each channel a block of columns`() throws {
+    let consumer = try #require(try groups(.flatten)[0].slices.last)
+    #expect(consumer.tensor == "fc.w")
+    #expect(consumer.axis == 1)
+    #expect(consumer.positions == [Array(0..<9), Array(9..<18), Array(18..<27), Array(27..<36)])
+  }
+
+  @Test func `a depthwise convolution belongs to its input's group`() throws {
+    let found = try groups(.depthwise)
+    #expect(found.map(\.name) == ["conv1", "conv2"])
+    let depthwise = try #require(found[0].slices.first { $0.tensor == "depthwise.w" })
+    #expect(depthwise.role == .producer)
+    #expect(depthwise.positions == [[0, 1], [2, 3], [4, 5], [6, 7]])
+  }
+
+  @Test func `a weight that two nodes read couples inputs and outputs of both`() throws {
+    let found = try groups(.sharedWeight)
+    #expect(found.map(\.name) == ["conv1", "conv3"])
+    #expect(found[0].unitCount == 4)
+  }
+
+  @Test func `a shared weight with one reader that cannot follow is frozen`() throws {
+    var builder = TopologyBuilder(seed: 0)
+    builder.conv("conv1", "x", 3, 3, "a")
+    builder.node("Conv", "again", ["a", "conv1.w"], "b", ["pads": .ints([1, 1, 1, 1])])
+    builder.conv("conv2", "b", 3, 2, "y")
+    let graph = Graph.testing(builder.nodes).adding(builder.constants)
+    #expect(
+      try graph.couplingGroups()[0].frozenReason
+        == "its tensor \"conv1.w\" is also read by node \"conv1\"")
+  }
+
+  @Test func `grouped convolutions, softmax over channels and mixing reshapes are frozen`() throws {
+    func reason(_ build: (inout TopologyBuilder) -> Void) throws -> String? {
+      var builder = TopologyBuilder(seed: 0)
+      builder.conv("conv1", "x", 3, 4, "a")
+      build(&builder)
+      builder.node("Flatten", "flat", ["b"], "c")
+      builder.constant("last.w", .seeded([256, 2], seed: 0))
+      builder.node("MatMul", "last", ["c", "last.w"], "y")
+      let graph = Graph.testing(builder.nodes).adding(builder.constants)
+      return try graph.couplingGroups()[0].frozenReason
+    }
+    #expect(
+      try reason { $0.conv("grouped", "a", 2, 4, "b", group: 2) }
+        == "node \"grouped\" (Conv) has 2 groups of channels")
+    #expect(
+      try reason { $0.node("Softmax", "soft", ["a"], "b", ["axis": .int(1)]) }
+        == "node \"soft\" (Softmax) normalises over its channels")
+    #expect(
+      try reason {
+        $0.constant("to", Tensor([0, 2, 128] as [Int64]))
+        $0.node("Reshape", "mix", ["a", "to"], "b")
+      } == "node \"mix\" (Reshape) mixes its channels: [N, 4, 8, 8] to [N, 2, 128]")
+    #expect(
+      try reason { $0.node("MatMul", "gram", ["a", "a"], "b") }
+        == "node \"gram\" (MatMul) multiplies two computed matrices")
+  }
+
+  @Test func `the same graph gives the same groups`() throws {
+    for topology in CouplingTopology.allCases {
+      #expect(try groups(topology) == groups(topology))
+    }
+  }
+}

@@ -1,0 +1,172 @@
+import BillhookGraph
+import BillhookTensor
+import BillhookTestSupport
+import OrderedCollections
+import Testing
+
+/// Small networks, one a way in which channels depend on each other. All read `x` and make `y`.
+enum CouplingTopology: String, CaseIterable, CustomTestStringConvertible {
+  case chain, residual, concat, concatAdd, flatten, reshape, fixedReshape, depthwise
+  case sharedWeight, globalPool, matMul, constants, quantized, transposed
+
+  var testDescription: String { rawValue }
+
+  func graph(seed: UInt64) -> Graph {
+    var builder = TopologyBuilder(seed: seed)
+    build(&builder)
+    return .testing(
+      inputs: ["x": ["N", 3, 6, 6]], builder.nodes, [:], outputs: ["y"]
+    ).adding(builder.constants)
+  }
+
+  private func build(_ b: inout TopologyBuilder) {
+    switch self {
+    case .chain:
+      b.conv("conv1", "x", 3, 6, "a")
+      b.batchNorm("bn", "a", 6, "b")
+      b.node("Relu", "relu", ["b"], "c")
+      b.conv("conv2", "c", 6, 2, "y")
+    case .residual:
+      b.conv("conv1", "x", 3, 5, "a")
+      b.conv("conv2", "a", 5, 5, "b")
+      b.node("Add", "add", ["a", "b"], "c")
+      b.node("Sigmoid", "act", ["c"], "d")
+      b.conv("conv3", "d", 5, 2, "y")
+    case .concat:
+      b.conv("conv1", "x", 3, 4, "a")
+      b.conv("conv2", "x", 3, 5, "b")
+      b.node("Concat", "cat", ["b", "a", "x"], "c", ["axis": .int(1)])
+      b.conv("conv3", "c", 12, 2, "y")
+    case .concatAdd:
+      b.conv("conv1", "x", 3, 4, "a")
+      b.conv("conv2", "x", 3, 3, "b")
+      b.conv("conv3", "x", 3, 7, "c")
+      b.node("Concat", "cat", ["b", "a"], "d", ["axis": .int(1)])
+      b.node("Add", "add", ["d", "c"], "e")
+      b.conv("conv4", "e", 7, 2, "y")
+    case .flatten:
+      b.conv("conv1", "x", 3, 4, "a")
+      b.node(
+        "MaxPool", "pool", ["a"], "b", ["kernel_shape": .ints([2, 2]), "strides": .ints([2, 2])])
+      b.node("Flatten", "flat", ["b"], "c")
+      b.gemm("fc", "c", 36, 2, "y")
+    case .reshape, .fixedReshape:
+      b.conv("conv1", "x", 3, 4, "a")
+      b.constant("to", Tensor(self == .reshape ? [0, -1] : [-1, 144] as [Int64]))
+      b.node("Reshape", "shape", ["a", "to"], "b")
+      b.gemm("fc1", "b", 144, 5, "c")
+      b.node("Relu", "relu", ["c"], "d")
+      b.gemm("fc2", "d", 5, 2, "y", transposed: false)
+    case .depthwise:
+      b.conv("conv1", "x", 3, 4, "a")
+      b.conv("depthwise", "a", 1, 8, "b", group: 4)
+      b.batchNorm("bn", "b", 8, "c")
+      b.conv("conv2", "c", 8, 2, "y")
+    case .sharedWeight:
+      b.conv("conv1", "x", 3, 4, "a")
+      b.conv("conv2", "a", 4, 4, "b")
+      b.node("Relu", "relu", ["b"], "c")
+      b.node("Conv", "again", ["c", "conv2.w", "conv2.b"], "d", ["pads": .ints([1, 1, 1, 1])])
+      b.conv("conv3", "d", 4, 2, "y")
+    case .globalPool:
+      b.conv("conv1", "x", 3, 6, "a")
+      b.node("GlobalAveragePool", "pool", ["a"], "b")
+      b.node("Flatten", "flat", ["b"], "c")
+      b.gemm("fc", "c", 6, 2, "y")
+    case .matMul:
+      b.node("Flatten", "flat", ["x"], "a")
+      b.constant("w1", .seeded([108, 5], seed: b.seed, "w1"))
+      b.constant("w2", .seeded([5, 2], seed: b.seed, "w2"))
+      b.constant("bias", .seeded([5], seed: b.seed, "bias"))
+      b.node("MatMul", "fc1", ["a", "w1"], "b")
+      b.node("Add", "add", ["b", "bias"], "c")
+      b.node("MatMul", "fc2", ["c", "w2"], "y")
+    case .constants:
+      b.conv("conv1", "x", 3, 4, "a")
+      b.nodes.append(
+        Node(
+          "Constant", name: "k", inputs: [], outputs: ["scale"],
+          attributes: ["value": .tensor(Initializer(.seeded([4, 1, 1], seed: b.seed, "scale")))]))
+      b.nodes.append(
+        Node(
+          "Constant", name: "h", inputs: [], outputs: ["half"],
+          attributes: ["value_float": .float(0.5)]))
+      b.node("Mul", "mul", ["a", "scale"], "b")
+      b.node("Add", "shift", ["b", "half"], "c")
+      b.conv("conv2", "c", 4, 2, "y")
+    case .quantized:
+      b.conv("conv1", "x", 3, 4, "a")
+      b.constant("s", Tensor([0.05, 0.1, 0.2, 0.4] as [Float]))
+      b.constant("z", Tensor([0, 1, 2, 3] as [Int8]))
+      b.node("QuantizeLinear", "q", ["a", "s", "z"], "b")
+      b.node("DequantizeLinear", "dq", ["b", "s", "z"], "c")
+      b.conv("conv2", "c", 4, 2, "y")
+    case .transposed:
+      b.conv("conv1", "x", 3, 4, "a")
+      b.node("Transpose", "nhwc", ["a"], "b", ["perm": .ints([0, 2, 3, 1])])
+      b.constant("w", .seeded([4, 2], seed: b.seed, "w"))
+      b.node("MatMul", "fc", ["b", "w"], "y")
+    }
+  }
+}
+
+/// Collects nodes and seeded parameters.
+struct TopologyBuilder {
+  let seed: UInt64
+  var nodes: [Node] = []
+  var constants: [(String, Tensor)] = []
+
+  init(seed: UInt64) { self.seed = seed }
+
+  mutating func constant(_ name: String, _ tensor: Tensor) { constants.append((name, tensor)) }
+
+  mutating func node(
+    _ op: String, _ name: String, _ inputs: [String], _ output: String,
+    _ attributes: OrderedDictionary<String, Attribute> = [:]
+  ) {
+    nodes.append(Node(op, name: name, inputs: inputs, outputs: [output], attributes: attributes))
+  }
+
+  /// A 3×3 convolution with padding 1 and a bias; weight `[outputs, inputs, 3, 3]`.
+  mutating func conv(
+    _ name: String, _ input: String, _ inputs: Int, _ outputs: Int, _ output: String,
+    group: Int = 1
+  ) {
+    constant("\(name).w", .seeded([outputs, inputs, 3, 3], seed: seed, "\(name).w"))
+    constant("\(name).b", .seeded([outputs], seed: seed, "\(name).b"))
+    node(
+      "Conv", name, [input, "\(name).w", "\(name).b"], output,
+      ["pads": .ints([1, 1, 1, 1]), "group": .int(group)])
+  }
+
+  mutating func batchNorm(_ name: String, _ input: String, _ count: Int, _ output: String) {
+    for part in ["scale", "bias", "mean"] {
+      constant("\(name).\(part)", .seeded([count], seed: seed, "\(name).\(part)"))
+    }
+    let variance = Tensor.seeded([count], seed: seed, "\(name).variance").floats().map { $0 + 1.5 }
+    constant("\(name).variance", Tensor(variance))
+    node(
+      "BatchNormalization", name,
+      [input] + ["scale", "bias", "mean", "variance"].map { "\(name).\($0)" }, output)
+  }
+
+  mutating func gemm(
+    _ name: String, _ input: String, _ inputs: Int, _ outputs: Int, _ output: String,
+    transposed: Bool = true
+  ) {
+    let shape = transposed ? [outputs, inputs] : [inputs, outputs]
+    constant("\(name).w", .seeded(shape, seed: seed, "\(name).w"))
+    constant("\(name).b", .seeded([outputs], seed: seed, "\(name).b"))
+    node(
+      "Gemm", name, [input, "\(name).w", "\(name).b"], output,
+      ["transB": .int(transposed ? 1 : 0)])
+  }
+}
+
+extension Graph {
+  func adding(_ constants: [(String, Tensor)]) -> Graph {
+    var graph = self
+    for (name, tensor) in constants { graph.initializers[name] = Initializer(tensor) }
+    return graph
+  }
+}
