@@ -109,7 +109,8 @@ struct ONNXEncoder {
   }
 
   private func setType(
-    of proto: inout Onnx_ValueInfoProto, _ elementType: ElementType, _ shape: [BillhookGraph.Dimension]?
+    of proto: inout Onnx_ValueInfoProto, _ elementType: ElementType,
+    _ shape: [BillhookGraph.Dimension]?
   ) {
     var type = proto.type.tensorType
     type.elemType = elementType.rawValue
