@@ -47,8 +47,9 @@ public enum GraphError: Error, Equatable, Sendable {
   case staleGroup(group: String, tensor: String)
   case cannotShrink(op: String, node: String, reason: String)
 
-  // Network templates.
+  // Network templates and what a network says about itself.
   case wrongTemplateOption(template: String, option: String, found: Int, expected: String)
+  case wrongMetadata(key: String, found: String, expected: String)
 }
 
 extension GraphError: CustomStringConvertible {
@@ -136,6 +137,11 @@ extension GraphError: CustomStringConvertible {
       "Node \"\(node)\" (\(op)) cannot follow the removal of channels: \(reason)."
     case .wrongTemplateOption(let template, let option, let found, let expected):
       "Option \"\(option)\" of the network \"\(template)\" is \(found), expected \(expected)."
+    case .wrongMetadata(let key, let found, let expected):
+      """
+      The network's metadata say "\(key)" is "\(found)", expected \(expected). Correct the entry, \
+      or state the value with the data.
+      """
     default: typeDescription
     }
   }

@@ -44,7 +44,8 @@ public enum ReferenceEvaluator {
 
   /// Computes one node whose inputs are all in `values`.
   static func evaluate(
-    _ node: Node, opset: Int, _ values: [String: Tensor]
+    _ node: Node, opset: Int, _ values: [String: Tensor],
+    maximumByteCount: Int = ReferenceEvaluator.maximumByteCount
   ) throws(GraphError) -> [Tensor] {
     let tensors = node.inputs.map { values[$0] }
     let context = NodeContext(
