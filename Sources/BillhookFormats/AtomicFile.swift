@@ -43,8 +43,9 @@ public final class AtomicFile {
     }
     let folder = Self.folder(of: target)
     guard stat(folder, &status) == 0 else {
-      let reason = errno == ENOENT ? "does not exist" : String(cString: strerror(errno))
-      throw .cannotWrite(path: path, reason: "the folder \"\(folder)\": \(reason)")
+      let reason =
+        errno == ENOENT ? "does not exist" : "cannot be used: " + String(cString: strerror(errno))
+      throw .cannotWrite(path: path, reason: "the folder \"\(folder)\" \(reason)")
     }
     guard status.st_mode & S_IFMT == S_IFDIR else {
       throw .cannotWrite(path: path, reason: "\"\(folder)\" is not a folder")

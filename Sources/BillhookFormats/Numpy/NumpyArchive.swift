@@ -41,7 +41,7 @@ public enum NumpyArchive {
   }
 
   /// Writes an archive in which numbers of `zip64Threshold` or more take the 64-bit form.
-  static func write(
+  package static func write(
     _ arrays: OrderedDictionary<String, Tensor>, to path: String, zip64Threshold: Int
   ) throws(FormatError) {
     var headers: [[UInt8]] = []
