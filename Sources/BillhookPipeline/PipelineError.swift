@@ -4,6 +4,22 @@ public enum PipelineError: Error, Equatable, CustomStringConvertible {
   case cannotRead(path: String, reason: String)
   case recipe(name: String, problems: [RecipeProblem])
   case override(String, problem: String)
+  case needsGraph(path: String, task: String)
+  case outputIsInput(path: String)
+  case noFolder(path: String, folder: String)
+  case cannotWrite(path: String, reason: String)
+  case packageMissing(source: String, package: String, folder: String)
+  case dataMissing(task: String, role: String)
+  case unknownArchitecture(String, known: [String])
+  case stage(name: String, problems: [String])
+  case nothingToCompare(data: String)
+  case unknownInput(model: String, input: String, known: [String])
+  case inputTwice(input: String)
+  case missingInputs(model: String, inputs: [String])
+  case inputType(file: String, input: String, found: String, expected: String)
+  case inputShape(input: String, found: [Int], expected: [String])
+  case batchesDiffer(first: String, firstCount: Int, second: String, secondCount: Int)
+  case unknownInputShape(model: String, input: String, shape: [String])
 
   public var description: String {
     switch self {
@@ -20,10 +36,86 @@ public enum PipelineError: Error, Equatable, CustomStringConvertible {
       }
     case .override(let text, let problem):
       "The setting \"\(text)\" cannot be used. \(problem)"
+    case .needsGraph(let path, let task):
+      """
+      "\(path)" is a safetensors checkpoint, which holds tensors but no network; \(task) needs a \
+      network. Give an ONNX file. Checkpoints work with prune --granularity element, quantize \
+      --mode weight-only and inspect.
+      """
+    case .outputIsInput(let path):
+      "The output \"\(path)\" is also an input, which is never overwritten; choose another name."
+    case .noFolder(let path, let folder):
+      """
+      Cannot write "\(path)": there is no folder "\(folder)". Create it first, or choose another \
+      place.
+      """
+    case .cannotWrite(let path, let reason):
+      "Cannot write \"\(path)\": \(reason). Check the folder and its permissions."
+    case .packageMissing(let source, let package, let folder):
+      """
+      The data source "\(source)" needs the files in "\(folder)", which are not there. Install the \
+      Debian package "\(package)": apt-get install \(package).
+      """
+    case .dataMissing(let task, let role):
+      """
+      "\(task)" needs data, but none is named; give --data on the command line, or data.\(role) in \
+      the recipe.
+      """
+    case .unknownArchitecture(let name, let known):
+      """
+      There is no architecture "\(name)".\(suggestion(for: name, in: known)) Architectures: \
+      \(known.joined(separator: ", ")).
+      """
+    case .stage(let name, let problems):
+      problems.count == 1
+        ? "Cannot \(name). \(problems[0])"
+        : "Cannot \(name), for \(problems.count) reasons.\n"
+          + problems.map { "  \($0)" }.joined(separator: "\n")
+    case .nothingToCompare(let data):
+      """
+      The data "\(data)" has no labels, so accuracy cannot be measured; name another network with \
+      --against to see how often both agree.
+      """
+    case .unknownInput(let model, let input, let known):
+      """
+      "\(model)" has no input "\(input)".\(suggestion(for: input, in: known)) Inputs: \
+      \(quoted(known)).
+      """
+    case .inputTwice(let input):
+      "The input \"\(input)\" is given twice; give one file an input."
+    case .missingInputs(let model, let inputs):
+      """
+      "\(model)" also needs the input\(inputs.count == 1 ? "" : "s") \(quoted(inputs)); add \
+      --input NAME=FILE.npy for each.
+      """
+    case .inputType(let file, let input, let found, let expected):
+      """
+      "\(file)" holds \(found), but the input "\(input)" takes \(expected); convert the array with \
+      astype first.
+      """
+    case .inputShape(let input, let found, let expected):
+      """
+      The array for the input "\(input)" has the shape \(found), but \
+      [\(expected.joined(separator: ", "))] is needed.
+      """
+    case .batchesDiffer(let first, let firstCount, let second, let secondCount):
+      """
+      The input "\(first)" has \(firstCount) samples but "\(second)" has \(secondCount); all inputs \
+      need the same number.
+      """
+    case .unknownInputShape(let model, let input, let shape):
+      """
+      The input "\(input)" of "\(model)" has the shape [\(shape.joined(separator: ", "))]; only its \
+      first axis, the batch, may be without a size here. Fix the other sizes in the file.
+      """
     }
   }
 
   private func capitalized(_ text: String) -> String {
     text.prefix(1).uppercased() + text.dropFirst()
+  }
+
+  private func quoted(_ names: [String]) -> String {
+    names.map { "\"\($0)\"" }.joined(separator: ", ")
   }
 }

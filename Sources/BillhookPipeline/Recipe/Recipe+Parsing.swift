@@ -42,7 +42,7 @@ extension Recipe {
     }
     return .new(
       NewNetwork(
-        architecture: name, width: inner.integer("width"), channels: inner.integer("channels") ?? 1,
+        architecture: name, width: inner.integer("width"), channels: inner.integer("channels"),
         classes: inner.integer("classes") ?? 10, image: inner.integer("image") ?? 28,
         seed: inner.integer("seed").map { UInt64($0) }))
   }

@@ -35,8 +35,8 @@ public struct NewNetwork: Sendable, Equatable, Codable {
   public var architecture: String
   /// Channels of the first layer; the architecture's own when nil.
   public var width: Int?
-  /// Channels of the image.
-  public var channels: Int
+  /// Channels of the image; the architecture's own when nil.
+  public var channels: Int?
   public var classes: Int
   /// Height and width of the image in pixels.
   public var image: Int
@@ -44,7 +44,7 @@ public struct NewNetwork: Sendable, Equatable, Codable {
   public var seed: UInt64?
 
   public init(
-    architecture: String, width: Int? = nil, channels: Int = 1, classes: Int = 10,
+    architecture: String, width: Int? = nil, channels: Int? = nil, classes: Int = 10,
     image: Int = 28, seed: UInt64? = nil
   ) {
     self.architecture = architecture

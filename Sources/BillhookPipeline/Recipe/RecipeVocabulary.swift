@@ -1,8 +1,8 @@
+internal import BillhookGraph
+
 /// The keys of the recipe format, version 1.
 enum RecipeVocabulary {
-  static let architectures = [
-    "simplenet", "cnn", "mlp", "lenet-300-100", "lenet-5", "resnet8", "resnet20",
-  ]
+  static let architectures = NetworkTemplate.allCases.map(\.rawValue)
   static let unlimited = Double.infinity
   static let fraction = NumberRange(low: 0, high: 1, includesLow: false, includesHigh: false)
   static let share = NumberRange(low: 0, high: 1, includesHigh: false)
@@ -32,7 +32,7 @@ enum RecipeVocabulary {
           RecipeKey(
             "architecture", .choice(architectures), required: true, "Which network to make."),
           RecipeKey("width", .integer(atLeast: 1), "Channels of the first layer."),
-          RecipeKey("channels", .integer(atLeast: 1), default: "1", "Channels of the image."),
+          RecipeKey("channels", .integer(atLeast: 1), "Channels of the image; 3 for simplenet, else 1."),
           RecipeKey("classes", .integer(atLeast: 1), default: "10", "The number of classes."),
           RecipeKey(
             "image", .integer(atLeast: 1), default: "28", "Height and width of the image."),

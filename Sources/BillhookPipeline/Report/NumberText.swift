@@ -1,9 +1,9 @@
 internal import Foundation
 
 /// Numbers as a person reads them, always with their unit.
-enum NumberText {
+public enum NumberText {
   /// `1.61 MiB`, `412 B`.
-  static func bytes(_ count: Int) -> String {
+  public static func bytes(_ count: Int) -> String {
     var value = Double(count)
     var unit = 0
     let units = ["B", "KiB", "MiB", "GiB", "TiB"]
@@ -15,7 +15,7 @@ enum NumberText {
   }
 
   /// `421,834`.
-  static func count(_ number: Int) -> String {
+  public static func count(_ number: Int) -> String {
     let digits = String(number.magnitude)
     var result = ""
     for (index, digit) in digits.enumerated() {
@@ -26,7 +26,7 @@ enum NumberText {
   }
 
   /// `12.3 M`, for amounts of arithmetic.
-  static func magnitude(_ number: Int) -> String {
+  public static func magnitude(_ number: Int) -> String {
     let value = Double(number)
     for (limit, unit) in [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")] where value >= limit {
       return "\(significant(value / limit)) \(unit)"
@@ -35,7 +35,7 @@ enum NumberText {
   }
 
   /// `2.41 ms`, `310 µs`, `12.0 s`, `2 min 5 s`.
-  static func seconds(_ value: Double) -> String {
+  public static func seconds(_ value: Double) -> String {
     if value < 1e-3 { return "\(significant(value * 1e6)) µs" }
     if value < 1 { return "\(significant(value * 1e3)) ms" }
     if value < 100 { return "\(significant(value)) s" }
@@ -44,20 +44,20 @@ enum NumberText {
   }
 
   /// Three significant digits, without an exponent.
-  static func significant(_ value: Double) -> String {
+  public static func significant(_ value: Double) -> String {
     let size = abs(value)
     return fixed(value, digits: size >= 99.95 ? 0 : size >= 9.995 ? 1 : 2)
   }
 
-  static func fixed(_ value: Double, digits: Int) -> String {
+  public static func fixed(_ value: Double, digits: Int) -> String {
     String(format: "%.\(digits)f", value)
   }
 
   /// A fraction in 0...1 with four digits.
-  static func fraction(_ value: Double) -> String { fixed(value, digits: 4) }
+  public static func fraction(_ value: Double) -> String { fixed(value, digits: 4) }
 
   /// `+0.31`, `-1.20`: a difference of fractions in points (hundredths).
-  static func points(_ difference: Double) -> String {
+  public static func points(_ difference: Double) -> String {
     let text = fixed(difference * 100, digits: 2)
     return text == "-0.00" ? "+0.00" : difference >= 0 ? "+\(text)" : text
   }

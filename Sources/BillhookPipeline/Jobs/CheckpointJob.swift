@@ -1,0 +1,134 @@
+internal import BillhookCompression
+internal import BillhookFormats
+internal import BillhookPlugins
+internal import BillhookTensor
+internal import Foundation
+internal import OrderedCollections
+
+/// Element pruning and weight-only quantization of a safetensors checkpoint: tensors without a
+/// network.
+struct CheckpointJob {
+  let job: StageJob
+
+  init(_ job: StageJob) { self.job = job }
+
+  func run() throws -> JobReport {
+    try ModelFile.checkOutput(job.output, inputs: [job.input])
+    let clock = ContinuousClock()
+    let start = clock.now
+    var result: (record: StageRecord, use: PluginUse, warnings: [String])
+    switch job.stage.work {
+    case .prune(let stage) where stage.granularity == .element: result = try prune(stage)
+    case .quantize(let stage) where stage.mode == .weightOnly: result = try quantize(stage)
+    default: throw PipelineError.needsGraph(path: job.input, task: taskName)
+    }
+    let seconds = (clock.now - start).inSeconds
+    let before = try CheckpointCost(path: job.input)
+    let after = try CheckpointCost(path: job.output)
+    let row = StageReport(
+      index: nil, stage: job.stage.name, summary: job.stage.summary, isTeacher: false,
+      file: job.output, bytes: try ModelFile.byteCount(job.output), evaluation: nil,
+      changeAgainstTeacher: nil, agreementWithTeacher: nil, parameters: after.parameters, macs: 0,
+      sparsity: after.sparsity, latencyBatch1: nil, latencyBatch128: nil, seconds: seconds,
+      isResumed: false, layers: after.layers, record: result.record, plugins: [result.use],
+      warnings: result.warnings)
+    return JobReport(
+      input: job.input, inputBytes: try ModelFile.byteCount(job.input),
+      inputParameters: before.parameters, inputMACs: 0, stage: row)
+  }
+
+  private var taskName: String {
+    switch job.stage.work {
+    case .prune: "channel pruning"
+    case .quantize: "quantization of activations"
+    default: "\"\(job.stage.name)\""
+    }
+  }
+
+  private func prune(
+    _ stage: PruneStage
+  ) throws -> (record: StageRecord, use: PluginUse, warnings: [String]) {
+    let plugin = try ResolvedPlugin(stage.scorer, .scorer, in: job.catalog)
+    let scorer = try plugin.plugin.makeScorer(plugin.values, seed: job.seed)
+    let file = try SafetensorsFile.read(path: job.input)
+    let entries = file.tensors.map { name, tensor in
+      SafetensorsEntry(name: name, elementType: tensor.elementType, shape: tensor.shape)
+    }
+    let writer = try SafetensorsWriter(
+      path: job.output, entries: entries, metadata: metadata(file.metadata, plugin.use))
+    let record = try pruneCheckpoint(
+      file.tensors, scorer: scorer, settings: stage.settings(seed: job.seed),
+      progress: job.progress
+    ) { _, tensor in try writer.append(tensor) }
+    try writer.finish()
+    return (.prune(record), plugin.use, record.notes)
+  }
+
+  private func quantize(
+    _ stage: QuantizeStage
+  ) throws -> (record: StageRecord, use: PluginUse, warnings: [String]) {
+    let plugin = try ResolvedPlugin(stage.quantizer, .quantizer, in: job.catalog)
+    let quantizer = try plugin.plugin.makeQuantizer(plugin.values, seed: job.seed)
+    let file = try SafetensorsFile.read(path: job.input)
+    // The header of the new file lists scales whose shapes are known only afterwards; the integers
+    // are a quarter of the weights, so they are kept.
+    var written: OrderedDictionary<String, Tensor> = [:]
+    let record = try quantizeCheckpoint(
+      file.tensors, quantizer: quantizer, settings: stage.settings(seed: job.seed),
+      progress: job.progress
+    ) { name, tensor in written[name] = tensor }
+    try SafetensorsFile(tensors: written, metadata: metadata(file.metadata, plugin.use))
+      .write(to: job.output)
+    return (.quantize(record), plugin.use, record.warnings)
+  }
+
+  private func metadata(
+    _ old: OrderedDictionary<String, String>, _ use: PluginUse
+  ) -> OrderedDictionary<String, String> {
+    var recipe = Recipe(
+      model: .file(job.input), data: RecipeData(), seed: job.seed, output: "", stages: [job.stage])
+    recipe.output = ""
+    let provenance = Provenance(
+      recipeSHA256: Digest.of(recipe), dataSHA256: Digest().text(), seed: job.seed, plugins: [use])
+    var metadata = old
+    for (key, value) in provenance.entries { metadata[key] = value }
+    return metadata
+  }
+}
+
+/// Tensors of a checkpoint as if they were layers.
+struct CheckpointCost {
+  var parameters = 0
+  var sparsity: Double
+  var layers: [LayerCost] = []
+
+  init(path: String) throws(FormatError) {
+    var elements = 0
+    var allZeros = 0
+    for (name, tensor) in try SafetensorsFile.read(path: path).tensors {
+      let zeros = Self.zeroCount(tensor)
+      parameters += tensor.count
+      elements += tensor.count
+      allZeros += zeros
+      layers.append(
+        LayerCost(
+          name: name, op: "", shape: tensor.shape, elementType: "\(tensor.elementType)",
+          parameters: tensor.count, macs: 0, zeros: zeros))
+      tensor.discardPages()
+    }
+    sparsity = elements > 0 ? Double(allZeros) / Double(elements) : 0
+  }
+
+  /// Elements whose bits are all zero, or that are negative zero.
+  private static func zeroCount(_ tensor: Tensor) -> Int {
+    switch tensor.elementType {
+    case .float32: tensor.withUnsafeElements(of: Float.self) { $0.count { $0 == 0 } }
+    case .int8: tensor.withUnsafeElements(of: Int8.self) { $0.count { $0 == 0 } }
+    case .float16, .bfloat16:
+      tensor.reinterpreted(as: .uint16).withUnsafeElements(of: UInt16.self) {
+        $0.count { $0 & 0x7FFF == 0 }
+      }
+    default: tensor.floats().count { $0 == 0 }
+    }
+  }
+}

@@ -1,0 +1,134 @@
+public import BillhookCompression
+internal import BillhookFormats
+internal import BillhookGraph
+public import BillhookPlugins
+internal import Foundation
+
+/// One stage on one file: what the commands train, prune, distill and quantize do.
+///
+/// The same stages as in a recipe, checked in the same way, so that a command and a recipe with the
+/// same settings write the same network.
+public struct StageJob {
+  public var stage: Stage
+  public var input: String
+  public var output: String
+  /// For training, statistics and calibration.
+  public var data: DataSource?
+  /// For an evaluation before and after.
+  public var test: DataSource?
+  public var seed: UInt64
+  public var catalog: PluginCatalog
+  public var progress: (any BillhookCompression.ProgressReporting)?
+
+  public init(
+    _ stage: Stage, input: String, output: String, data: DataSource?, test: DataSource? = nil,
+    seed: UInt64 = 0, catalog: PluginCatalog,
+    progress: (any BillhookCompression.ProgressReporting)? = nil
+  ) {
+    self.stage = stage
+    self.input = input
+    self.output = output
+    self.data = data
+    self.test = test
+    self.seed = seed
+    self.catalog = catalog
+    self.progress = progress
+  }
+
+  /// - Returns: What was done and what the written file is like; no latencies.
+  /// - Throws: ``PipelineError/stage(name:problems:)`` with everything that does not fit, and the
+  ///   errors of the modules that do the work.
+  public func run() throws -> JobReport {
+    if ModelFile.isCheckpoint(input) { return try CheckpointJob(self).run() }
+    var inputs = [input]
+    if case .distill(let distill) = stage.work, case .file(let teacher) = distill.teacher {
+      inputs.append(teacher)
+    }
+    try ModelFile.checkOutput(output, inputs: inputs)
+    let checked = try check()
+    let folder = URL(fileURLWithPath: output).deletingLastPathComponent().path
+    let store = TeacherStore(folder: "\(folder)/\(StageCache.folderName)")
+    if case .distill = stage.work {
+      try FileManager.default.createDirectory(
+        atPath: store.folder, withIntermediateDirectories: true)
+    }
+    let runner = StageRunner(
+      context: StageContext(
+        catalog: catalog, seed: seed, train: checked.train, calibration: checked.calibration,
+        original: nil, teachers: store, progress: progress))
+    let clock = ContinuousClock()
+    let start = clock.now
+    let result = try runner.run(stage, on: checked.graph)
+    let seconds = (clock.now - start).inSeconds
+
+    var graph = result.graph
+    Provenance(
+      recipeSHA256: checked.recipeSHA256, dataSHA256: checked.dataSHA256, seed: seed,
+      plugins: result.plugins
+    ).stamp(&graph)
+    try ONNXFile.write(graph, to: output)
+    let ledger = StageLedger(test: checked.test, measurement: nil, progress: progress)
+    var row = try ledger.row(try ONNXFile.read(path: output), path: output)
+    let before = try NetworkCost(of: checked.graph)
+    row.stage = stage.name
+    row.summary = stage.summary
+    row.file = output
+    row.seconds = seconds
+    row.record = result.record
+    row.plugins = result.plugins
+    row.warnings = result.warnings
+    return JobReport(
+      input: input, inputBytes: try ModelFile.byteCount(input),
+      inputParameters: before.parameters, inputMACs: before.macs, stage: row)
+  }
+
+  private func check() throws -> CheckedRecipe {
+    let recipe = Recipe(
+      model: .file(input), data: RecipeData(train: data, test: test), seed: seed, output: "",
+      stages: [stage])
+    do {
+      return try RecipeCheck(RecipeFile(recipe, name: stage.name), catalog: catalog).run()
+    } catch PipelineError.recipe(_, let problems) {
+      throw PipelineError.stage(name: stage.name, problems: problems.map(\.sentence))
+    }
+  }
+}
+
+/// What one command did to one file.
+public struct JobReport: Sendable, Codable, Equatable {
+  public var input: String
+  public var inputBytes: Int
+  public var inputParameters: Int
+  public var inputMACs: Int
+  public var stage: StageReport
+
+  /// The result for a person.
+  public func text() -> String {
+    var lines = ["\(stage.stage): \(stage.summary)", ""]
+    var table = TextTable([("", .left), ("before", .right), ("after", .right)])
+    table.add(["file", input, stage.file])
+    table.add(["on disk", NumberText.bytes(inputBytes), NumberText.bytes(stage.bytes)])
+    table.add([
+      "parameters", NumberText.count(inputParameters), NumberText.count(stage.parameters),
+    ])
+    if inputMACs > 0 {
+      table.add(["MACs", NumberText.magnitude(inputMACs), NumberText.magnitude(stage.macs)])
+    }
+    table.add(["sparsity", "", NumberText.fraction(stage.sparsity)])
+    if let evaluation = stage.evaluation {
+      table.add([
+        "top-1", "",
+        "\(NumberText.fraction(evaluation.top1)) (\(NumberText.fraction(evaluation.intervalLow))–"
+          + "\(NumberText.fraction(evaluation.intervalHigh)))",
+      ])
+    }
+    table.add(["time", "", NumberText.seconds(stage.seconds)])
+    lines.append(table.text())
+    lines.append(stage.layerTable())
+    if !stage.warnings.isEmpty {
+      lines.append("Warnings\n")
+      lines += stage.warnings.map { "- \($0)" }
+    }
+    return lines.joined(separator: "\n")
+  }
+}

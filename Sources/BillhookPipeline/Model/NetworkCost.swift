@@ -1,0 +1,162 @@
+public import BillhookGraph
+internal import BillhookTensor
+internal import OrderedCollections
+
+/// What one layer costs.
+public struct LayerCost: Sendable, Codable, Equatable {
+  public var name: String
+  public var op: String
+  /// Of the weight.
+  public var shape: [Int]
+  /// How the weight is stored.
+  public var elementType: String
+  /// Weight and bias.
+  public var parameters: Int
+  /// Multiply-adds for one sample.
+  public var macs: Int
+  /// Zeros among the weight's elements.
+  public var zeros: Int
+
+  /// `zeros` as a fraction of the weight's elements.
+  public var sparsity: Double {
+    let count = shape.reduce(1, *)
+    return count > 0 ? Double(zeros) / Double(count) : 0
+  }
+}
+
+/// What a network costs: its parameters and its arithmetic for one sample.
+public struct NetworkCost: Sendable, Equatable {
+  /// Trained numbers: weights, biases, batch-norm scales and shifts; not batch-norm statistics,
+  /// quantization scales or zero points.
+  public var parameters: Int
+  /// Multiply-adds of convolutions and matrix products for one sample.
+  public var macs: Int
+  /// Zeros among the weights of layers, as a fraction.
+  public var sparsity: Double
+  /// Nodes with weights, in order.
+  public var layers: [LayerCost]
+
+  /// Counts.
+  ///
+  /// - Throws: ``GraphError`` when shapes cannot be inferred.
+  public init(of graph: Graph) throws(GraphError) {
+    let types = try graph.inferTypes(binding: graph.binding(batchSize: 1))
+    let weights = StoredWeights(graph)
+    var counted: Set<String> = []
+    parameters = 0
+    macs = 0
+    layers = []
+    for node in graph.nodes {
+      var own = 0
+      for index in Self.parameterInputs(of: node) {
+        guard let name = node.input(index), let stored = weights[name],
+          counted.insert(stored.name).inserted
+        else { continue }
+        own += stored.tensor.count
+      }
+      parameters += own
+      guard let index = Self.weightInput(of: node, weights), let name = node.input(index),
+        let stored = weights[name], let output = node.outputs.first.flatMap({ types[$0] })
+      else { continue }
+      let layerMACs = Self.macs(node, weight: stored.tensor.shape, output: output.shape)
+      macs += layerMACs
+      layers.append(
+        LayerCost(
+          name: node.displayName, op: node.op, shape: stored.tensor.shape,
+          elementType: "\(stored.tensor.elementType)", parameters: own, macs: layerMACs,
+          zeros: stored.zeroCount))
+    }
+    let elements = layers.reduce(0) { $0 + $1.shape.reduce(1, *) }
+    let zeros = layers.reduce(0) { $0 + $1.zeros }
+    sparsity = elements > 0 ? Double(zeros) / Double(elements) : 0
+  }
+
+  /// The inputs of a node that hold trained numbers.
+  private static func parameterInputs(of node: Node) -> [Int] {
+    switch node.op {
+    case "Conv", "Gemm": [1, 2]
+    case "MatMul", "Add", "Mul": [0, 1]
+    case "BatchNormalization": [1, 2]
+    default: []
+    }
+  }
+
+  private static func weightInput(of node: Node, _ weights: StoredWeights) -> Int? {
+    switch node.op {
+    case "Conv", "Gemm": 1
+    case "MatMul": [1, 0].first { node.input($0).map { weights[$0] != nil } ?? false }
+    default: nil
+    }
+  }
+
+  private static func macs(_ node: Node, weight: [Int], output: [Dimension]) -> Int {
+    let sizes = output.compactMap(\.size)
+    guard sizes.count == output.count else { return 0 }
+    let outputs = sizes.reduce(1, *)
+    switch node.op {
+    case "Conv": return outputs * weight.dropFirst().reduce(1, *)
+    case "Gemm":
+      guard weight.count == 2 else { return 0 }
+      return outputs * weight[node.int("transB", default: 0) == 0 ? 0 : 1]
+    default:
+      // The axis that is summed over: the last but one of a right factor, the last of a left one.
+      guard weight.count >= 2 else { return outputs * weight.reduce(1, *) }
+      return outputs * weight[weight.count - 2]
+    }
+  }
+}
+
+/// Constant tensors as layers see them: looked up through DequantizeLinear and views.
+private struct StoredWeights {
+  struct Stored {
+    var name: String
+    var tensor: Tensor
+    var zeroCount: Int
+  }
+  private let graph: Graph
+  private let producers: [String: Int]
+
+  init(_ graph: Graph) {
+    self.graph = graph
+    producers = graph.producers()
+  }
+
+  subscript(name: String) -> Stored? {
+    var name = name
+    var zeroPoint: Tensor?
+    var axis = 1
+    // A chain longer than the graph would go round in a circle.
+    for _ in 0...graph.nodes.count {
+      if let tensor = graph.constant(name) {
+        return Stored(
+          name: name, tensor: tensor,
+          zeroCount: zeros(tensor, zeroPoint: zeroPoint, axis: axis))
+      }
+      guard let index = producers[name], let next = graph.nodes[index].input(0) else { return nil }
+      let node = graph.nodes[index]
+      switch node.op {
+      case "DequantizeLinear":
+        zeroPoint = node.input(2).flatMap { graph.constant($0) }
+        axis = node.int("axis", default: 1)
+      case "Identity", "Cast", "Transpose", "Reshape": break
+      default: return nil
+      }
+      name = next
+    }
+    return nil
+  }
+
+  private func zeros(_ tensor: Tensor, zeroPoint: Tensor?, axis: Int) -> Int {
+    guard let points = zeroPoint?.integers(), let values = tensor.integers() else {
+      return tensor.elementType.isFloatingPoint ? tensor.floats().count { $0 == 0 } : 0
+    }
+    let first = points.first ?? 0
+    guard points.count > 1, tensor.rank > 0 else { return values.count { $0 == first } }
+    let position = axis < 0 ? axis + tensor.rank : axis
+    guard tensor.shape.indices.contains(position), points.count == tensor.shape[position] else {
+      return 0
+    }
+    let inner = tensor.shape[(position + 1)...].reduce(1, *)
+    return values.indices.count { values[$0] == points[$0 / inner % points.count] }
+  }
+}

@@ -1,0 +1,56 @@
+extension Stage {
+  /// Checks every number against the range that the recipe format states for it.
+  ///
+  /// A recipe file is checked while it is read; this is for stages made in code or from a command
+  /// line.
+  ///
+  /// - Throws: ``PipelineError/stage(name:problems:)``.
+  public func checkNumbers() throws(PipelineError) {
+    guard let section = RecipeVocabulary.stages.first(where: { $0.name == name })?.section else {
+      return
+    }
+    var problems: [String] = []
+    for (key, value) in numbers {
+      let augmentationKey = RecipeVocabulary.augmentation[key]
+      guard let kind = (section[key] ?? augmentationKey)?.kind else { continue }
+      switch kind {
+      case .integer(let low) where value < Double(low):
+        problems.append("\"\(key)\" is \(Int(value)), but must be at least \(low).")
+      case .number(let range) where !range.contains(value):
+        problems.append("\"\(key)\" is \(value), but must be \(range.description).")
+      default: break
+      }
+    }
+    guard problems.isEmpty else { throw .stage(name: name, problems: problems) }
+  }
+
+  /// Numbers by their keys in a recipe.
+  private var numbers: [(key: String, value: Double)] {
+    switch work {
+    case .train(let stage): stage.training.numbers
+    case .distill(let stage): stage.training.numbers
+    case .prune(let stage):
+      [("ratio", stage.ratio)] + (stage.roundTo.map { [("round_to", Double($0))] } ?? [])
+    case .quantize(let stage):
+      [("percentile", stage.percentile), ("samples", Double(stage.samples))]
+    case .evaluate: []
+    }
+  }
+}
+
+extension TrainingOptions {
+  fileprivate var numbers: [(key: String, value: Double)] {
+    var result: [(key: String, value: Double)] = [
+      ("epochs", Double(epochs)), ("batch_size", Double(batchSize)),
+      ("learning_rate", effectiveLearningRate), ("momentum", momentum),
+      ("weight_decay", weightDecay), ("step_epochs", Double(stepEpochs)),
+      ("step_factor", stepFactor), ("final_learning_rate", finalLearningRate),
+      ("warmup_steps", Double(warmupSteps)),
+    ]
+    if let augmentation {
+      result.append(("shift", Double(augmentation.shift)))
+      if let views = augmentation.views { result.append(("views", Double(views))) }
+    }
+    return result
+  }
+}

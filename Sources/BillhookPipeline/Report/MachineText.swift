@@ -1,0 +1,3 @@
+enum MachineText {
+  static var instructionSet: String { "x86-64" }
+}

@@ -1,0 +1,284 @@
+internal import BillhookCompression
+internal import BillhookGraph
+internal import BillhookPlugins
+internal import BillhookRuntime
+internal import BillhookTensor
+internal import Foundation
+
+/// Finds everything that would make a recipe fail, before any work is done.
+///
+/// All problems are collected, each with its line, so that one look at the recipe is enough.
+struct RecipeCheck {
+  let file: RecipeFile
+  let catalog: PluginCatalog
+  private let loader = DataLoader()
+  private let list = ProblemList()
+
+  init(_ file: RecipeFile, catalog: PluginCatalog) {
+    self.file = file
+    self.catalog = catalog
+  }
+
+  private var recipe: Recipe { file.recipe }
+
+  /// - Throws: ``PipelineError/recipe(name:problems:)`` with every problem.
+  func run() throws -> CheckedRecipe {
+    let graph = firstNetwork()
+    let train = load("train", recipe.data.train, graph)
+    let test = load("test", recipe.data.test, graph)
+    let calibration = load("calibration", recipe.data.calibration, graph)
+    var plugins: [PluginUse?] = []
+    for (index, stage) in recipe.stages.enumerated() {
+      plugins.append(check(stage, at: index, graph))
+    }
+    checkOrder()
+    checkNames()
+    guard list.problems.isEmpty, let graph else {
+      throw PipelineError.recipe(name: file.name, problems: list.problems)
+    }
+    return CheckedRecipe(
+      file: file, graph: graph, train: train, test: test, calibration: calibration ?? train,
+      plugins: plugins)
+  }
+
+  private func note(_ path: String, _ sentence: String) {
+    list.add(file.line(of: path), path, sentence)
+  }
+
+  // MARK: - The network and the data
+
+  private func firstNetwork() -> Graph? {
+    do {
+      let graph: Graph
+      switch recipe.model {
+      case .file(let path): graph = try ModelFile.readGraph(path, for: "a recipe")
+      case .new(let network): graph = try network.graph(defaultSeed: recipe.seed)
+      }
+      // Compiling finds operators that do not run.
+      _ = try InferencePlan(graph, batchSize: 1)
+      return graph
+    } catch {
+      note("model", "\(error)")
+      return nil
+    }
+  }
+
+  private func load(_ role: String, _ source: DataSource?, _ graph: Graph?) -> LoadedData? {
+    guard let source else { return nil }
+    do {
+      let data = try loader.load(source)
+      if let graph {
+        try data.dataset.check(against: graph)
+        try checkLabels(data.dataset, graph)
+      }
+      return data
+    } catch {
+      note("data.\(role)", "\(error)")
+      return nil
+    }
+  }
+
+  private func checkLabels(_ data: Dataset, _ graph: Graph) throws {
+    guard let labels = data.labels, let classes = try Self.classCount(graph) else { return }
+    for (sample, label) in labels.enumerated() where label >= classes {
+      throw CompressionError.labelOutOfRange(
+        data: data.name, sample: sample, label: Int(label), classes: classes)
+    }
+  }
+
+  /// The columns of the first output; nil when it is not `[N, C]`.
+  static func classCount(_ graph: Graph) throws -> Int? {
+    let types = try graph.inferTypes(binding: graph.binding(batchSize: 1))
+    guard let output = graph.outputs.first, let shape = types[output.name]?.shape,
+      shape.count == 2
+    else { return nil }
+    return shape[1].size
+  }
+
+  // MARK: - Stages
+
+  private func check(_ stage: Stage, at index: Int, _ graph: Graph?) -> PluginUse? {
+    let path = "stages.\(index).\(stage.name)"
+    let resolved = stage.plugin.flatMap { resolve($0.choice, $0.hook, key: $0.key, path) }
+    switch stage.work {
+    case .train(let stage):
+      checkTraining(stage.training, path, task: "train", graph)
+      if let source = recipe.data.train, let data = try? loader.load(source),
+        !data.dataset.isLabelled
+      {
+        note(path, "The training data \"\(source)\" has no labels, which train needs. Use distill.")
+      }
+    case .distill(let stage):
+      checkTraining(stage.training, path, task: "distill", graph)
+      checkTeacher(stage, path, graph)
+    case .prune(let stage): check(stage, path, resolved, graph)
+    case .quantize(let stage):
+      if stage.mode == .static, recipe.data.calibration ?? recipe.data.train == nil {
+        note(
+          path, "Static quantization needs data for the ranges of activations: set "
+            + "data.calibration or data.train, or use mode: dynamic or weight-only.")
+      }
+      checkPatterns(stage.include + stage.exclude, path, graph)
+    case .evaluate:
+      if recipe.data.test == nil { note(path, "There is nothing to evaluate on: set data.test.") }
+    }
+    return resolved?.use
+  }
+
+  private func resolve(
+    _ choice: PluginChoice, _ hook: PluginDescriptor.Hook, key: String, _ path: String
+  ) -> ResolvedPlugin? {
+    let plugin: Plugin
+    do {
+      plugin = try catalog.plugin(choice.plugin, hook: hook)
+    } catch {
+      note("\(path).\(key)", error.description)
+      return nil
+    }
+    do {
+      return try ResolvedPlugin(choice, plugin)
+    } catch {
+      note("\(path).parameters", error.description)
+      return nil
+    }
+  }
+
+  private func checkTraining(
+    _ training: TrainingOptions, _ path: String, task: String, _ graph: Graph?
+  ) {
+    guard let source = recipe.data.train else {
+      note(path, "There is no data to learn from: set data.train.")
+      return
+    }
+    if let data = try? loader.load(source), training.batchSize > data.dataset.count {
+      note(
+        "\(path).batch_size",
+        "A batch of \(training.batchSize) is more than the \(data.dataset.count) samples of "
+          + "\"\(source)\".")
+    }
+    guard let augmentation = training.augmentation else { return }
+    let changes = augmentation.shift > 0 || augmentation.flip
+    if !changes {
+      note(
+        "\(path).augmentation", "Nothing is changed: set shift above 0, or flip: true.")
+    } else if task == "distill", augmentation.views == nil {
+      note(
+        "\(path).augmentation",
+        "The teacher is recorded, so it must know which changed images will come: set views to how "
+          + "many changed versions of each image to record, such as views: 8.")
+    }
+    if changes, let graph, graph.inputs.first?.shape?.count != 4 {
+      note(
+        "\(path).augmentation",
+        "Shift and flip are for images [N, C, H, W], which this network does not take.")
+    }
+  }
+
+  private func checkTeacher(_ stage: DistillStage, _ path: String, _ graph: Graph?) {
+    guard case .file(let name) = stage.teacher else { return }
+    do {
+      let teacher = try ModelFile.readGraph(name, for: "a teacher")
+      _ = try InferencePlan(teacher, batchSize: 1)
+      if let source = recipe.data.train, let data = try? loader.load(source) {
+        try data.dataset.check(against: teacher)
+      }
+      if let graph, let own = try Self.classCount(graph), let its = try Self.classCount(teacher),
+        own != its
+      {
+        note(
+          "\(path).teacher",
+          "The teacher tells \(its) classes apart, but the network \(own); both need the same.")
+      }
+    } catch {
+      note("\(path).teacher", "\(error)")
+    }
+  }
+
+  private func check(
+    _ stage: PruneStage, _ path: String, _ resolved: ResolvedPlugin?, _ graph: Graph?
+  ) {
+    if let descriptor = resolved?.plugin.descriptor {
+      let needed: Granularity = stage.granularity == .element ? .element : .outputChannel
+      if !descriptor.granularities.contains(needed) {
+        let offered = Granularity.allCases.filter(descriptor.granularities.contains)
+        note(
+          "\(path).granularity",
+          "The scorer \"\(descriptor.id)\" does not score by \(needed.rawValue), only by "
+            + "\(offered.map(\.rawValue).joined(separator: ", ")).")
+      }
+      if descriptor.needs.rawValue != 0, recipe.data.calibration ?? recipe.data.train == nil {
+        note(
+          "\(path).scorer",
+          "The scorer \"\(descriptor.id)\" needs statistics of activations: set data.calibration "
+            + "or data.train.")
+      }
+    }
+    if stage.granularity == .element {
+      if stage.roundTo != nil {
+        note("\(path).round_to", "Numbers of channels can be rounded, numbers of elements cannot.")
+      }
+      if stage.maskOnly {
+        note("\(path).mask_only", "Elements always stay in place; mask_only is for channels.")
+      }
+    }
+    checkPatterns(stage.include + stage.exclude, path, graph)
+  }
+
+  private func checkPatterns(_ patterns: [String], _ path: String, _ graph: Graph?) {
+    guard let graph, !patterns.isEmpty else { return }
+    let names = graph.nodes.filter { ["Conv", "Gemm", "MatMul"].contains($0.op) }
+      .map(\.displayName)
+    for pattern in patterns where !names.contains(where: LayerFilter(include: [pattern]).matches) {
+      note(
+        path,
+        "The pattern \"\(pattern)\" matches no layer. Layers: \(names.joined(separator: ", ")).")
+    }
+  }
+
+  // MARK: - The whole
+
+  private func checkOrder() {
+    guard
+      let quantized = recipe.stages.firstIndex(where: {
+        if case .quantize = $0.work { true } else { false }
+      })
+    else { return }
+    for index in recipe.stages.indices where index > quantized {
+      let stage = recipe.stages[index]
+      if case .evaluate = stage.work { continue }
+      note(
+        "stages.\(index)",
+        "\"\(stage.name)\" comes after \"quantize\" (stage \(quantized)), but integers can neither "
+          + "be trained, pruned nor quantized again. Put quantize last.")
+    }
+  }
+
+  private func checkNames() {
+    var users: [String: Int] = [:]
+    for (index, stage) in recipe.stages.enumerated() {
+      guard let save = stage.save else { continue }
+      if let first = users[save] {
+        note(
+          "stages.\(index).\(stage.name).save",
+          "Stage \(first) saves under \"\(save)\" already; choose another name.")
+      }
+      users[save] = index
+      if case .file(let path) = recipe.model {
+        let target = "\(recipe.output)/\(save)"
+        if URL(fileURLWithPath: path).standardizedFileURL
+          == URL(fileURLWithPath: target).standardizedFileURL
+        {
+          note(
+            "stages.\(index).\(stage.name).save",
+            "\"\(target)\" is the recipe's model, which is never overwritten; choose another name.")
+        }
+      }
+    }
+    var isFolder: ObjCBool = false
+    if FileManager.default.fileExists(atPath: recipe.output, isDirectory: &isFolder),
+      !isFolder.boolValue
+    {
+      note("output", "\"\(recipe.output)\" is a file, but the output must be a folder.")
+    }
+  }
+}

@@ -1,0 +1,100 @@
+internal import BillhookCompression
+internal import BillhookGraph
+internal import BillhookPlugins
+
+/// What a stage works with beside its network.
+struct StageContext {
+  var catalog: PluginCatalog
+  var seed: UInt64
+  var train: LoadedData?
+  /// The training data when no other was named.
+  var calibration: LoadedData?
+  /// The network that a distillation learns from when it names none of its own.
+  var original: Graph?
+  var teachers: TeacherStore
+  var progress: (any ProgressReporting)?
+}
+
+/// What a stage made.
+struct StageResult {
+  var graph: Graph
+  var record: StageRecord
+  var plugins: [PluginUse]
+  var warnings: [String] = []
+  /// True when a distillation found its teacher recorded already.
+  var teacherWasRecorded = false
+}
+
+/// Does the work of one stage: a network in, a network and a record out.
+struct StageRunner {
+  let context: StageContext
+
+  func run(_ stage: Stage, on graph: Graph) throws -> StageResult {
+    switch stage.work {
+    case .train(let stage): try train(stage, graph)
+    case .prune(let stage): try prune(stage, graph)
+    case .distill(let stage): try distill(stage, graph)
+    case .quantize(let stage): try quantize(stage, graph)
+    case .evaluate: StageResult(graph: graph, record: .none, plugins: [])
+    }
+  }
+
+  private func trainingData(for task: String) throws(PipelineError) -> LoadedData {
+    guard let data = context.train else { throw .dataMissing(task: task, role: "train") }
+    return data
+  }
+
+  private func train(_ stage: TrainStage, _ graph: Graph) throws -> StageResult {
+    let plugin = try ResolvedPlugin(stage.loss, .loss, in: context.catalog)
+    let data = try trainingData(for: "train")
+    let outcome = try BillhookCompression.train(
+      graph, loss: plugin.plugin.makeLoss(plugin.values, seed: context.seed),
+      settings: stage.training.settings(seed: context.seed),
+      data: data.dataset.fitted(to: graph), progress: context.progress)
+    return StageResult(
+      graph: outcome.graph, record: .train(outcome.record), plugins: [plugin.use])
+  }
+
+  private func prune(_ stage: PruneStage, _ graph: Graph) throws -> StageResult {
+    let plugin = try ResolvedPlugin(stage.scorer, .scorer, in: context.catalog)
+    let outcome = try BillhookCompression.prune(
+      graph, scorer: plugin.plugin.makeScorer(plugin.values, seed: context.seed),
+      settings: stage.settings(seed: context.seed),
+      data: context.calibration?.dataset.fitted(to: graph), progress: context.progress)
+    return StageResult(
+      graph: outcome.graph, record: .prune(outcome.record), plugins: [plugin.use],
+      warnings: outcome.record.notes)
+  }
+
+  private func distill(_ stage: DistillStage, _ graph: Graph) throws -> StageResult {
+    let plugin = try ResolvedPlugin(stage.loss, .loss, in: context.catalog)
+    let data = try trainingData(for: "distill")
+    let teacherGraph =
+      switch stage.teacher {
+      case .original: context.original ?? graph
+      case .file(let path): try ModelFile.readGraph(path, for: "a teacher")
+      }
+    let (teacher, isReused) = try context.teachers.teacher(
+      teacherGraph, on: data, augmentation: stage.training.augmentation?.augmentation,
+      seed: context.seed, progress: context.progress)
+    let outcome = try BillhookCompression.train(
+      graph, loss: plugin.plugin.makeLoss(plugin.values, seed: context.seed),
+      settings: stage.training.settings(seed: context.seed),
+      data: data.dataset.fitted(to: graph), teacher: teacher, progress: context.progress)
+    return StageResult(
+      graph: outcome.graph, record: .distill(outcome.record), plugins: [plugin.use],
+      teacherWasRecorded: isReused)
+  }
+
+  private func quantize(_ stage: QuantizeStage, _ graph: Graph) throws -> StageResult {
+    let plugin = try ResolvedPlugin(stage.quantizer, .quantizer, in: context.catalog)
+    let outcome = try BillhookCompression.quantize(
+      graph, quantizer: plugin.plugin.makeQuantizer(plugin.values, seed: context.seed),
+      settings: stage.settings(seed: context.seed),
+      data: stage.mode == .static ? context.calibration?.dataset.fitted(to: graph) : nil,
+      progress: context.progress)
+    return StageResult(
+      graph: outcome.graph, record: .quantize(outcome.record), plugins: [plugin.use],
+      warnings: outcome.record.warnings)
+  }
+}

@@ -1,0 +1,69 @@
+internal import BillhookCompression
+internal import BillhookRuntime
+
+extension TrainingOptions {
+  /// The same wishes in the words of the training loop.
+  func settings(seed: UInt64) -> TrainSettings {
+    TrainSettings(
+      epochs: epochs, batchSize: batchSize, optimizer: runtimeOptimizer,
+      schedule: LearningRateSchedule(
+        base: Float(effectiveLearningRate), shape: scheduleShape, warmupSteps: warmupSteps),
+      augmentation: augmentation?.augmentation, seed: seed)
+  }
+
+  private var runtimeOptimizer: Optimizer {
+    let decay = Float(weightDecay)
+    return switch optimizer {
+    case .sgd: .sgd(momentum: Float(momentum), weightDecay: decay)
+    case .adam: .adam(weightDecay: decay)
+    case .adamw: .adam(weightDecay: decay, decoupledDecay: true)
+    }
+  }
+
+  private var scheduleShape: LearningRateSchedule.Shape {
+    switch schedule {
+    case .constant: .constant
+    case .step: .step(everyEpochs: stepEpochs, factor: Float(stepFactor))
+    case .cosine: .cosine(final: Float(finalLearningRate))
+    }
+  }
+}
+
+extension AugmentationOptions {
+  var augmentation: Augmentation { Augmentation(shift: shift, flip: flip, views: views) }
+}
+
+extension PruneStage {
+  func settings(seed: UInt64) -> PruneSettings {
+    PruneSettings(
+      granularity: granularity == .element ? .element : .channel, ratio: ratio,
+      scope: effectiveScope == .global ? .global : .layer, maskOnly: maskOnly,
+      groupReduce: reduce, roundTo: roundTo,
+      layers: LayerFilter(include: include, exclude: exclude),
+      reestimateStatistics: reestimateStatistics, seed: seed)
+  }
+
+  private var reduce: PruneSettings.GroupReduce {
+    switch groupReduce {
+    case .mean: .mean
+    case .sum: .sum
+    case .max: .max
+    case .first: .first
+    }
+  }
+}
+
+extension QuantizeStage {
+  func settings(seed: UInt64) -> QuantizeSettings {
+    let mode: QuantizeSettings.Mode =
+      switch self.mode {
+      case .static: .static
+      case .dynamic: .dynamic
+      case .weightOnly: .weightOnly
+      }
+    return QuantizeSettings(
+      mode: mode, calibration: calibration == .minMax ? .minMax : .percentile(percentile),
+      samples: samples, weightRange: weightRange == .auto ? .auto : .full,
+      layers: LayerFilter(include: include, exclude: exclude), seed: seed)
+  }
+}
