@@ -1,0 +1,48 @@
+public import ArgumentParser
+public import Billhook
+
+struct PluginCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "plugin", abstract: "Show the plugins that can be used.",
+    subcommands: [List.self, Show.self], defaultSubcommand: List.self)
+
+  struct List: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "List the plugins that can be named by id.")
+    @OptionGroup var json: JSONFlag
+    @OptionGroup var global: GlobalOptions
+
+    func run() throws {
+      let session = global.start()
+      let catalog = session.catalog()
+      for failure in catalog.failures {
+        session.announce("billhook: warning: \(failure.error)")
+      }
+      let plugins = catalog.plugins.map { PluginListing($0.descriptor) }
+      try session.show(plugins, asJSON: json.json) { PluginListing.table(plugins) }
+    }
+  }
+
+  struct Show: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Show a plugin: what it does, its parameters, its digest.",
+      discussion: """
+        billhook plugin show magnitude
+        billhook plugin show ./libmine.so --hook scorer
+        """)
+    @Argument(help: .init("A plugin's id, or a library's path.", valueName: "id|path"))
+    var plugin: String
+    @Option(help: "scorer, loss or quantizer, when the name alone is not clear.")
+    var hook: PluginDescriptor.Hook?
+    @OptionGroup var json: JSONFlag
+    @OptionGroup var global: GlobalOptions
+
+    func run() throws {
+      let session = global.start()
+      let listing = try PluginListing.find(plugin, hook: hook, in: session.catalog())
+      try session.show(listing, asJSON: json.json) { listing.text() }
+    }
+  }
+}
+
+extension PluginDescriptor.Hook: ExpressibleByArgument {}

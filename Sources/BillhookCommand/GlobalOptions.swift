@@ -1,0 +1,99 @@
+internal import ArgumentParser
+internal import Billhook
+internal import Logging
+
+/// Options that every command takes.
+struct GlobalOptions: ParsableArguments {
+  @Option(help: "Threads to use; results do not depend on it. Default: one a CPU core.")
+  var threads: Int?
+
+  @Flag(name: .shortAndLong, help: "Log what is done to standard error.")
+  var verbose = false
+
+  @Flag(name: .shortAndLong, help: "No progress, only results and errors.")
+  var quiet = false
+
+  func validate() throws {
+    if let threads, !(1...1024).contains(threads) {
+      throw ValidationError("--threads is \(threads) but must be 1 to 1024.")
+    }
+    if verbose && quiet { throw ValidationError("--verbose and --quiet exclude each other.") }
+  }
+
+  /// Puts the options into effect.
+  func start() -> Session {
+    if let threads { Threads.count = threads }
+    var logger = Logger(label: "billhook") { StreamLogHandler.standardError(label: $0) }
+    logger.logLevel = verbose ? .debug : .error
+    logger.debug("Billhook \(billhookVersion), \(Threads.count) threads")
+    return Session(logger: logger, progress: quiet ? nil : ProgressBar())
+  }
+}
+
+/// What a running command talks through.
+struct Session {
+  let logger: Logger
+  let progress: ProgressBar?
+
+  /// The plugins that can be named by id.
+  func catalog() -> PluginCatalog {
+    let catalog = PluginCatalog()
+    for failure in catalog.failures {
+      logger.warning("plugin \(failure.path) cannot be used: \(failure.error)")
+    }
+    logger.debug("plugins: \(catalog.plugins.map(\.descriptor.id).joined(separator: ", "))")
+    return catalog
+  }
+
+  func announce(_ line: String) {
+    guard let progress else { return }
+    progress.clear()
+    Terminal.error(line)
+  }
+
+  /// Writes a result to standard output.
+  func show(_ value: some Encodable, asJSON: Bool, text: () -> String) throws {
+    progress?.clear()
+    Terminal.out(asJSON ? String(decoding: try reportJSON(value), as: UTF8.self) : text())
+  }
+}
+
+struct OutputOption: ParsableArguments {
+  @Option(name: .shortAndLong, help: .init("The file to write.", valueName: "file"))
+  var output: String
+}
+
+struct JSONFlag: ParsableArguments {
+  @Flag(help: "Write the result as JSON.")
+  var json = false
+}
+
+struct SeedOption: ParsableArguments {
+  @Option(help: "The same seed gives the same file.")
+  var seed: UInt64 = 0
+}
+
+/// `--param key=value`, for the plugin of the command.
+struct ParameterOptions: ParsableArguments {
+  @Option(
+    name: .customLong("param"),
+    help: .init("A parameter of the plugin; may be repeated.", valueName: "key=value"),
+    transform: { text in
+      guard let equals = text.firstIndex(of: "="), equals != text.startIndex else {
+        throw ValidationError("Write KEY=VALUE.")
+      }
+      return PluginChoice.Parameter(
+        key: String(text[..<equals]), values: [String(text[text.index(after: equals)...])],
+        isList: false)
+    })
+  var parameters: [PluginChoice.Parameter] = []
+}
+
+/// Checks a stage while the command line is validated, so that a wrong number is a usage error.
+func checkUsage(_ stage: Stage) throws {
+  do {
+    try stage.checkNumbers()
+  } catch {
+    throw ValidationError(error.description)
+  }
+}
