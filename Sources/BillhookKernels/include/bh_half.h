@@ -2,7 +2,7 @@
 //
 // To 16 bits: rounded to the nearest, ties to even; too large becomes infinity; NaN becomes the quiet
 // NaN with the same sign (float16 0x7E00, bfloat16 0x7FC0). From 16 bits: exact, NaN keeps its bits
-// and becomes quiet. Any alignment, no overlap, exact on every instruction set. [any]
+// and becomes quiet. No overlap, exact on every instruction set. [any]
 #ifndef BH_HALF_H
 #define BH_HALF_H
 #include <stdint.h>

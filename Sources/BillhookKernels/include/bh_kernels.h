@@ -8,5 +8,6 @@
 #include "bh_random.h"
 #include "bh_score.h"
 #include "bh_select.h"
+#include "bh_simd.h"
 #include "bh_threads.h"
 #endif

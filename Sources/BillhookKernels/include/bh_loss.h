@@ -1,6 +1,6 @@
 // Softmax and the distillation loss, one fused pass a row. float32, row-major [rows, classes].
 //
-// Pointers may have any alignment. Results are the same bits for every number of threads; across
+// Pointers need only the alignment of their type. Results are the same bits for every number of threads; across
 // instruction sets and against the `_scalar` references (which compute in double) they agree to a
 // few units in the last place, because exp is our own polynomial there.
 #ifndef BH_LOSS_H

@@ -1,6 +1,6 @@
 // Optimiser steps, one fused pass over weights, gradient and state. float32, n elements.
 //
-// weights, state and mask are arrays of n with any alignment that do not overlap. keep is null or
+// weights, state and mask are arrays of n, aligned as their type, that do not overlap. keep is null or
 // one byte an element: where it is 0 the element is pruned, and weight and state are set to 0.
 // No fused multiply-add: the same bits for every number of threads and every instruction set, and
 // those of the `_scalar` references.

@@ -7,7 +7,7 @@
 // NaN becomes the smallest integer. Tensors are row-major [outer, channels, inner] with one scale
 // and one zero point a channel; per tensor is outer = channels = 1.
 //
-// Pointers may have any alignment; inputs may not overlap outputs. Every function gives the same
+// Pointers need only the alignment of their type; inputs may not overlap outputs. Every function gives the same
 // bits for every number of threads and every instruction set, and those of its `_scalar` reference.
 #ifndef BH_QUANTIZE_H
 #define BH_QUANTIZE_H

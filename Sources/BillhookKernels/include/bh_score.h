@@ -1,6 +1,6 @@
 // Scores and statistics of float32 arrays.
 //
-// In all of this header: pointers may have any alignment; an input may not overlap an output unless
+// In all of this header: pointers need only the alignment of their type; an input may not overlap an output unless
 // the function says so; counts of 0 are allowed and then pointers may be null. A "[outer, channels,
 // inner]" array is row-major, so any channel axis of any tensor can be described by it.
 // Every function gives the same bits for every number of threads and every instruction set, and the

@@ -14,7 +14,7 @@
 //   for each piece, on any threads: bh_select_prune(s, piece, scores, weights, out, count);
 //   bh_select_destroy(s);
 //
-// Pointers to floats may have any alignment.
+// Pointers need only the alignment of their type.
 #ifndef BH_SELECT_H
 #define BH_SELECT_H
 #include <stdint.h>
