@@ -35,6 +35,17 @@ extension Graph {
     return false
   }
 
+  /// Every constant tensor by value name: initializers and `Constant` nodes.
+  public func constantTensors() -> [String: Tensor] {
+    var result: [String: Tensor] = [:]
+    for (name, initializer) in initializers { result[name] = initializer.tensor }
+    for node in nodes {
+      guard let output = node.outputs.first, let tensor = node.constantTensor else { continue }
+      result[output] = tensor
+    }
+    return result
+  }
+
   /// Index of the node that makes each value.
   public func producers() -> [String: Int] {
     var result: [String: Int] = [:]

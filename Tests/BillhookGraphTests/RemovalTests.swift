@@ -35,6 +35,23 @@ import Testing
     #expect(masked.elementCount == graph.elementCount)
   }
 
+  @Test(arguments: NetworkTemplate.allCases)
+  func `a new network shrinks to what its mask computes`(template: NetworkTemplate) throws {
+    var graph = try template.make(width: template.defaultWidth == nil ? nil : 4, image: 16)
+    // Statistics of a fresh network would not show a batch norm cut wrongly.
+    for name in graph.initializers.keys where name.contains("bn") {
+      let numbers = try #require(graph.constant(name)).shape[0]
+      graph.setConstant(
+        name, Tensor(Tensor.seeded([numbers], seed: 1, name).floats().map { $0 + 1.5 }))
+    }
+    let units = selection(try graph.couplingGroups(), seed: 1)
+    let x = ["input": Tensor.seeded([1, template.defaultChannels, 16, 16], seed: 1)]
+    let masked = try ReferenceEvaluator.run(graph.masking(units), x)["logits"]?.floats() ?? []
+    let shrunk = try ReferenceEvaluator.run(graph.removing(units), x)["logits"]?.floats() ?? []
+    #expect(masked.count == 10 && shrunk.count == 10)
+    #expect(zip(masked, shrunk).allSatisfy { abs($0 - $1) <= 1e-5 * max(1, abs($0)) })
+  }
+
   @Test func `removal cuts every tensor that knows the channels`() throws {
     let graph = CouplingTopology.chain.graph(seed: 0)
     let group = try #require(try graph.couplingGroups().first)

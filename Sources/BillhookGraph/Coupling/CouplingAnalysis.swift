@@ -102,16 +102,3 @@ extension CouplingAnalysis {
     return nil
   }
 }
-
-extension Graph {
-  /// Every constant tensor by value name: initializers and `Constant` nodes.
-  func constantTensors() -> [String: Tensor] {
-    var result: [String: Tensor] = [:]
-    for (name, initializer) in initializers { result[name] = initializer.tensor }
-    for node in nodes {
-      guard let output = node.outputs.first, let tensor = node.constantTensor else { continue }
-      result[output] = tensor
-    }
-    return result
-  }
-}
