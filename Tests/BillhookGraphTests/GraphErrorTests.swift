@@ -20,9 +20,9 @@ import Testing
       .testing("Einsum", ["N", 3]),
       """
       Node "node" uses the operator "Einsum", which is not supported. Supported: Add, AveragePool, \
-      BatchNormalization, Clip, Concat, Constant, Conv, DequantizeLinear, Dropout, Flatten, Gemm, \
-      GlobalAveragePool, Identity, MatMul, MaxPool, Mul, QuantizeLinear, Relu, Reshape, Sigmoid, \
-      Softmax, Transpose.
+      BatchNormalization, Cast, Clip, Concat, Constant, Conv, ConvInteger, DequantizeLinear, Dropout, \
+      DynamicQuantizeLinear, Flatten, Gemm, GlobalAveragePool, Identity, MatMul, MatMulInteger, \
+      MaxPool, Mul, QuantizeLinear, Relu, Reshape, Sigmoid, Softmax, Transpose.
       """)
     var foreign = Graph.testing("Relu", ["N"])
     foreign.nodes[0].domain = "com.example"

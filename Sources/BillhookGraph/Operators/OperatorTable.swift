@@ -7,8 +7,9 @@ public enum OperatorTable {
 
   /// Every operator, by name.
   public static let definitions: [OperatorDefinition] = [
-    .add, .averagePool, .batchNormalization, .clip, .concat, .constant, .conv, .dequantizeLinear,
-    .dropout, .flatten, .gemm, .globalAveragePool, .identity, .matMul, .maxPool, .mul,
+    .add, .averagePool, .batchNormalization, .cast, .clip, .concat, .constant, .conv, .convInteger,
+    .dequantizeLinear, .dropout, .dynamicQuantizeLinear, .flatten, .gemm, .globalAveragePool,
+    .identity, .matMul, .matMulInteger, .maxPool, .mul,
     .quantizeLinear, .relu, .reshape, .sigmoid, .softmax, .transpose,
   ].sorted { $0.name < $1.name }
 

@@ -129,7 +129,7 @@ struct WindowAttributes {
     }
     for axis in kernel.indices where !isSame && max(padsBegin[axis], padsEnd[axis]) > 0 {
       // A window that sees nothing but padding has no maximum and no average.
-      guard node.op == "Conv" || max(padsBegin[axis], padsEnd[axis]) < extent(axis) else {
+      guard node.op.hasPrefix("Conv") || max(padsBegin[axis], padsEnd[axis]) < extent(axis) else {
         throw .wrongAttributeValue(
           op: node.op, node: node.displayName, attribute: "pads", found: "\(pads)",
           expected: "less padding than the window covers, \(kernel.indices.map(extent))")
