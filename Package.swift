@@ -115,7 +115,7 @@ let package = Package(
       "BillhookPipelineTests",
       [
         "BillhookPipeline", "BillhookCompression", "BillhookFormats", "BillhookGraph",
-        "BillhookPlugins", "BillhookRuntime", "BillhookTensor",
+        "BillhookPlugins", "BillhookRuntime", "BillhookTensor", collections,
       ]),
     tests("EndToEndTests", ["Billhook", "BillhookCommand", "BillhookFormats", "BillhookTensor"]),
   ],

@@ -110,9 +110,10 @@ extension Stage.Work {
           loss: reader.plugin("loss", standard: PluginChoice(PluginChoice.defaultLoss)),
           training: TrainingOptions(reader, problems)))
     case "prune":
-      guard let granularity = reader.choice("granularity", of: PruneStage.Granularity.self),
-        let ratio = reader.number("ratio")
-      else { return nil }
+      // Both are read before either is missed, so that the problems of both are noted.
+      let granularity = reader.choice("granularity", of: PruneStage.Granularity.self)
+      let ratio = reader.number("ratio")
+      guard let granularity, let ratio else { return nil }
       var prune = PruneStage(
         scorer: reader.plugin("scorer", standard: PluginChoice(PluginChoice.defaultScorer)),
         granularity: granularity, ratio: ratio,

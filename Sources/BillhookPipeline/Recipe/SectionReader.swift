@@ -172,11 +172,19 @@ struct SectionReader {
   }
 }
 
-/// Problems in the order of the file.
+/// Problems as they are found.
 final class ProblemList {
-  private(set) var problems: [RecipeProblem] = []
+  private var found: [RecipeProblem] = []
 
   func add(_ line: Int?, _ path: String, _ sentence: String) {
-    problems.append(RecipeProblem(line: line, path: path, sentence: sentence))
+    found.append(RecipeProblem(line: line, path: path, sentence: sentence))
+  }
+
+  /// In the order of the file; those without a line come last.
+  var problems: [RecipeProblem] {
+    found.enumerated().sorted { left, right in
+      let lines = (left.element.line ?? .max, right.element.line ?? .max)
+      return lines.0 == lines.1 ? left.offset < right.offset : lines.0 < lines.1
+    }.map(\.element)
   }
 }

@@ -61,9 +61,9 @@ extension Report {
     text += "\n" + table()
     text += """
 
-      top-1 on the test data, measured like every number here on the written file; change: against \
-      the teacher in percentage points; MACs: multiply-adds for one sample; sparsity: zeros among \
-      layer weights; batch 1, batch 128: median time of one run.
+      Every number is measured on the written file. top-1: on the test data; change: against the
+      teacher, in percentage points; MACs: multiply-adds for one sample; sparsity: zeros among the
+      weights of layers; batch 1, batch 128: median time of one run.
 
       """
     for row in stages {
