@@ -24,7 +24,8 @@ func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 /// The path is explicit because SwiftPM looks for its own build plugins in `Plugins/`.
 func plugin(_ folder: String) -> Target {
   .target(
-    name: "\(folder)Plugin", dependencies: ["BillhookSDK"], path: "Plugins/\(folder)",
+    name: "\(folder)Plugin", dependencies: ["BillhookSDK", "BillhookPluginKit"],
+    path: "Plugins/\(folder)",
     swiftSettings: strict)
 }
 
@@ -56,7 +57,11 @@ let package = Package(
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
   ],
   targets: [
-    .target(name: "BillhookSDK", path: "PluginSDK", exclude: ["schema"], sources: ["src"]),
+    .target(
+      name: "BillhookSDK", path: "PluginSDK", exclude: ["schema", "swift"], sources: ["src"]),
+    .target(
+      name: "BillhookPluginKit", dependencies: ["BillhookSDK"], path: "PluginSDK/swift",
+      swiftSettings: strict),
     .target(
       name: "BillhookKernels",
       cxxSettings: [.headerSearchPath("."), .define("HWY_SHARED_DEFINE")],
@@ -106,7 +111,8 @@ let package = Package(
     tests("BillhookGraphTests", ["BillhookGraph", "BillhookTensor", collections]),
     tests("BillhookFormatsTests", ["BillhookFormats", "BillhookGraph", "BillhookTensor", protobuf]),
     tests("BillhookRuntimeTests", ["BillhookRuntime", "BillhookGraph", "BillhookTensor"]),
-    tests("BillhookPluginsTests", ["BillhookPlugins", "BillhookSDK", "BillhookTensor"]),
+    tests(
+      "BillhookPluginsTests", ["BillhookPlugins", "BillhookKernels", "BillhookTensor"]),
     tests(
       "BillhookCompressionTests",
       ["BillhookCompression", "BillhookPlugins", "BillhookRuntime", "BillhookGraph", "BillhookTensor"]

@@ -1,1 +1,96 @@
-#include <billhook/billhook.h>
+// The layout of every struct of the ABI on 64-bit machines. A failing line is an ABI break to undo,
+// not an assertion to update (while the major version is 0: raise BH_ABI_MINOR with it).
+#include "billhook/billhook.h"
+
+#define AT(type, field, offset) \
+  _Static_assert(offsetof(type, field) == (offset), #type "." #field " moved")
+#define SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), #type " has another size")
+
+AT(bh_tensor, data, 0);
+AT(bh_tensor, ndim, 16);
+AT(bh_tensor, code, 20);
+AT(bh_tensor, lanes, 22);
+AT(bh_tensor, shape, 24);
+AT(bh_tensor, strides, 32);
+AT(bh_tensor, byte_offset, 40);
+SIZE(bh_tensor, 48);
+
+AT(bh_value, u, 8);
+SIZE(bh_value, 16);
+
+AT(bh_host, abi_major, 4);
+AT(bh_host, name, 8);
+AT(bh_host, log, 24);
+AT(bh_host, fail, 32);
+AT(bh_host, scratch, 40);
+AT(bh_host, parallel_for, 48);
+AT(bh_host, cancelled, 56);
+AT(bh_host, progress, 64);
+AT(bh_host, random, 72);
+AT(bh_host, get_extension, 80);
+SIZE(bh_host, 88);
+
+AT(bh_call, host, 8);
+AT(bh_call, host_data, 16);
+SIZE(bh_call, 24);
+
+AT(bh_layer, index, 8);
+AT(bh_layer, name, 16);
+AT(bh_layer, out_axis, 32);
+AT(bh_layer, groups, 40);
+AT(bh_layer, shape, 56);
+AT(bh_layer, element_begin, 64);
+SIZE(bh_layer, 72);
+
+AT(bh_score_in, weight, 8);
+AT(bh_score_in, mask, 16);
+AT(bh_score_in, in_abs_mean, 24);
+AT(bh_score_in, out_zero_fraction, 48);
+AT(bh_score_in, n_samples, 56);
+SIZE(bh_score_in, 64);
+AT(bh_scorer, score, 8);
+SIZE(bh_scorer, 16);
+
+AT(bh_loss_io, student, 8);
+AT(bh_loss_io, sample_weight, 32);
+AT(bh_loss_io, grad_scale, 40);
+AT(bh_loss_io, loss_sum_out, 64);
+AT(bh_loss_io, grad_student_out, 80);
+SIZE(bh_loss_io, 88);
+AT(bh_loss, compute, 8);
+SIZE(bh_loss, 16);
+
+AT(bh_qlayout, q_code, 8);
+AT(bh_qlayout, symmetric, 12);
+AT(bh_qlayout, qmin, 16);
+AT(bh_qlayout, granularity, 32);
+SIZE(bh_qlayout, 40);
+AT(bh_qparams, scale, 8);
+SIZE(bh_qparams, 24);
+AT(bh_quantizer, layout, 8);
+AT(bh_quantizer, dequantize, 32);
+SIZE(bh_quantizer, 40);
+
+AT(bh_soft_target, student, 24);
+AT(bh_soft_target, temperature, 56);
+AT(bh_soft_target, weight_sum, 96);
+SIZE(bh_soft_target, 104);
+AT(bh_kernel_table, abs_power, 8);
+AT(bh_kernel_table, min_max, 32);
+AT(bh_kernel_table, soft_target_loss, 64);
+SIZE(bh_kernel_table, 72);
+
+AT(bh_param, key, 16);
+AT(bh_param, def, 40);
+AT(bh_param, choices, 72);
+SIZE(bh_param, 80);
+AT(bh_plugin, caps, 8);
+AT(bh_plugin, id, 24);
+AT(bh_plugin, n_params, 56);
+AT(bh_plugin, create, 72);
+AT(bh_plugin, vtable, 88);
+SIZE(bh_plugin, 96);
+AT(bh_module, abi_major, 8);
+AT(bh_module, id, 16);
+AT(bh_module, n_plugins, 56);
+SIZE(bh_module, 72);
