@@ -1,47 +1,123 @@
+internal import Foundation
+internal import Synchronization
+
 /// The plugins that can be used by id, and the way to load one by path.
-public final class PluginCatalog {
+public final class PluginCatalog: Sendable {
+  /// Every plugin found, ordered by hook and id.
+  public let plugins: [Plugin]
+  /// Files that could not be loaded, with the reason.
+  public let failures: [(path: String, error: PluginError)]
+  private let observer: PluginObserver
+  private let byPath = Mutex<[String: [Plugin]]>([:])
+
   /// Looks for `libbillhook-plugin-*.so` in the given folders, in order; by default the built-ins'
   /// folders (``builtInFolders``). An unloadable file is kept as a finding, not thrown.
-  public init(folders: [String]? = nil) { fatalError("skeleton") }
+  ///
+  /// - Parameter observer: Gets what the plugins log, and can cancel them.
+  public init(folders: [String]? = nil, observer: PluginObserver = PluginObserver()) {
+    self.observer = observer
+    var found: [Plugin] = []
+    var failures: [(path: String, error: PluginError)] = []
+    for path in (folders ?? Self.builtInFolders).flatMap(Self.libraries) {
+      do {
+        for plugin in try ModuleLoader.load(path: path) {
+          let id = plugin.descriptor.id
+          if let first = found.first(where: { $0.descriptor.id == id }) {
+            // The same file under two folders is no finding.
+            guard first.descriptor.module.sha256 != plugin.descriptor.module.sha256 else {
+              continue
+            }
+            failures.append(
+              (path, .duplicatePlugin(plugin: id, path: path, first: first.descriptor.module.path)))
+          } else {
+            found.append(plugin.observed(by: observer))
+          }
+        }
+      } catch {
+        failures.append((path, error))
+      }
+    }
+    let hooks = PluginDescriptor.Hook.allCases
+    plugins = found.sorted {
+      let left = $0.descriptor
+      let right = $1.descriptor
+      return left.hook == right.hook
+        ? left.id < right.id
+        : (hooks.firstIndex(of: left.hook) ?? 0) < (hooks.firstIndex(of: right.hook) ?? 0)
+    }
+    self.failures = failures
+  }
 
   /// The executable's folder (a build tree) and `../lib/billhook/plugins` beside it (installed).
-  public static var builtInFolders: [String] { fatalError("skeleton") }
+  public static var builtInFolders: [String] {
+    guard let executable = realpath("/proc/self/exe", nil) else { return [] }
+    defer { free(executable) }
+    let folder = URL(fileURLWithPath: String(cString: executable)).deletingLastPathComponent()
+    let installed = folder.deletingLastPathComponent().appendingPathComponent(
+      "lib/billhook/plugins")
+    return [folder.path, installed.path]
+  }
 
-  /// Every plugin found, ordered by hook and id.
-  public var plugins: [Plugin] { fatalError("skeleton") }
-  /// Files that could not be loaded, with the reason.
-  public var failures: [(path: String, error: PluginError)] { fatalError("skeleton") }
+  private static func libraries(in folder: String) -> [String] {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+    return names.filter { $0.hasPrefix("libbillhook-plugin-") && $0.hasSuffix(".so") }.sorted()
+      .map { "\(folder)/\($0)" }
+  }
 
-  /// Finds a plugin by id, or by the last part of an id, or loads the one (or the one with the
-  /// right hook) in the library at a path (anything with a "/" or ending in ".so").
+  /// Finds a plugin by id, or by the last parts of an id, or loads the one with the right hook in
+  /// the library at a path (anything with a "/" or ending in ".so"; `FILE.so#ID` when there are
+  /// several).
   ///
   /// - Throws: ``PluginError``; an unknown id is answered with the nearest ones.
-  public func plugin(_ idOrPath: String, hook: PluginDescriptor.Hook) throws(PluginError) -> Plugin {
-    fatalError("skeleton")
+  public func plugin(
+    _ idOrPath: String, hook: PluginDescriptor.Hook
+  ) throws(PluginError) -> Plugin {
+    let (path, id) = Self.splitPath(idOrPath)
+    guard let path else { return try choose(idOrPath, hook: hook, from: plugins) }
+    let loaded = try load(path)
+    if let id { return try choose(id, hook: hook, from: loaded) }
+    let fitting = loaded.filter { $0.descriptor.hook == hook }
+    guard let first = fitting.first else {
+      throw .wrongHook(
+        plugin: loaded[0].descriptor.id, found: loaded[0].descriptor.hook, expected: hook)
+    }
+    guard fitting.count == 1 else {
+      throw .ambiguousPlugin(name: path, hook: hook, ids: fitting.map(\.descriptor.id))
+    }
+    return first
   }
-}
 
-/// A loaded plugin: a factory of instances.
-public final class Plugin {
-  public let descriptor: PluginDescriptor
-  init(descriptor: PluginDescriptor) { self.descriptor = descriptor }
-
-  /// Checks parameters against what the plugin declares, without making an instance: unknown keys
-  /// (with the nearest name), types, ranges, missing ones.
-  ///
-  /// - Returns: Every declared parameter with its value, in declared order.
-  public func checkParameters(
-    _ given: [String: ParameterValue]
-  ) throws(PluginError) -> [(key: String, value: ParameterValue)] { fatalError("skeleton") }
-
-  /// Makes instances. The hook must match (checked).
-  public func makeScorer(_ parameters: [String: ParameterValue], seed: UInt64) throws(PluginError) -> Scorer {
-    fatalError("skeleton")
+  private func load(_ path: String) throws(PluginError) -> [Plugin] {
+    if let known = byPath.withLock({ $0[path] }) { return known }
+    let plugins = try ModuleLoader.load(path: path).map { $0.observed(by: observer) }
+    byPath.withLock { $0[path] = plugins }
+    return plugins
   }
-  public func makeLoss(_ parameters: [String: ParameterValue], seed: UInt64) throws(PluginError) -> Loss {
-    fatalError("skeleton")
+
+  private static func splitPath(_ text: String) -> (path: String?, id: String?) {
+    if let mark = text.lastIndex(of: "#"), text[..<mark].hasSuffix(".so") {
+      return (String(text[..<mark]), String(text[text.index(after: mark)...]))
+    }
+    return (text.contains("/") || text.hasSuffix(".so") ? text : nil, nil)
   }
-  public func makeQuantizer(_ parameters: [String: ParameterValue], seed: UInt64) throws(PluginError) -> Quantizer {
-    fatalError("skeleton")
+
+  private func choose(
+    _ name: String, hook: PluginDescriptor.Hook, from plugins: [Plugin]
+  ) throws(PluginError) -> Plugin {
+    let fitting = plugins.filter { $0.descriptor.hook == hook }
+    if let exact = fitting.first(where: { $0.descriptor.id == name }) { return exact }
+    let ending = fitting.filter { $0.descriptor.id.hasSuffix(".\(name)") }
+    if ending.count == 1 { return ending[0] }
+    if ending.count > 1 {
+      throw .ambiguousPlugin(name: name, hook: hook, ids: ending.map(\.descriptor.id))
+    }
+    if let other = plugins.first(where: {
+      $0.descriptor.id == name || $0.descriptor.id.hasSuffix(".\(name)")
+    }) {
+      throw .wrongHook(plugin: other.descriptor.id, found: other.descriptor.hook, expected: hook)
+    }
+    let known = fitting.map(\.descriptor.id)
+    throw .unknownPlugin(
+      name: name, hook: hook, nearest: nearestNames(to: name, in: known), known: known)
   }
 }

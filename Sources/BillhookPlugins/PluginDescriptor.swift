@@ -1,3 +1,5 @@
+internal import BillhookSDK
+
 /// What a plugin says of itself, checked and copied out of the library.
 public struct PluginDescriptor: Sendable, Equatable {
   public enum Hook: String, Sendable, CaseIterable { case scorer, loss, quantizer }
@@ -12,7 +14,6 @@ public struct PluginDescriptor: Sendable, Equatable {
   public var needs: Needs
   /// What a scorer can score; empty for other hooks.
   public var granularities: Set<Granularity>
-  public var stateVersion: UInt32
   public var module: ModuleDescriptor
 }
 
@@ -26,6 +27,7 @@ public struct ModuleDescriptor: Sendable, Equatable {
   public var path: String
   /// Lower-case hexadecimal SHA-256 of the file that was loaded.
   public var sha256: String
+  /// Version of the headers that the library was built with, as "0.0".
   public var abi: String
 }
 
@@ -33,53 +35,72 @@ public enum Granularity: String, Sendable, CaseIterable {
   case element
   case outputChannel = "output-channel"
   case inputChannel = "input-channel"
-  case block
+
+  var code: UInt32 {
+    switch self {
+    case .element: UInt32(BH_GRANULARITY_ELEMENT)
+    case .outputChannel: UInt32(BH_GRANULARITY_OUT_CHANNEL)
+    case .inputChannel: UInt32(BH_GRANULARITY_IN_CHANNEL)
+    }
+  }
+
+  var bit: UInt32 {
+    switch self {
+    case .element: BH_GRANULARITY_BIT_ELEMENT
+    case .outputChannel: BH_GRANULARITY_BIT_OUT_CHANNEL
+    case .inputChannel: BH_GRANULARITY_BIT_IN_CHANNEL
+    }
+  }
 }
 
 /// `BH_CAP_*` flags.
 public struct Capabilities: OptionSet, Sendable {
   public let rawValue: UInt64
   public init(rawValue: UInt64) { self.rawValue = rawValue }
+
+  /// Same inputs, parameters and seed: same bytes.
+  public static let deterministic = Capabilities(rawValue: BH_CAP_DETERMINISTIC)
+  /// One instance may be called on several threads at the same time.
+  public static let concurrent = Capabilities(rawValue: BH_CAP_CONCURRENT)
+  /// Scores elements piece by piece.
+  public static let chunked = Capabilities(rawValue: BH_CAP_CHUNKED)
+  /// Needs no data, only weights.
+  public static let dataFree = Capabilities(rawValue: BH_CAP_DATA_FREE)
+  /// Element scores are comparable across layers.
+  public static let globalScale = Capabilities(rawValue: BH_CAP_GLOBAL_SCALE)
+
+  /// The flags' names, in the order of their bits, for `plugin show` and reports.
+  public var names: [String] {
+    let known: [(Capabilities, String)] = [
+      (.deterministic, "deterministic"), (.concurrent, "concurrent"), (.chunked, "chunked"),
+      (.dataFree, "data-free"), (.globalScale, "global-scale"),
+    ]
+    return known.filter { contains($0.0) }.map(\.1)
+  }
 }
 
 /// `BH_NEED_*` flags: statistics that the host must compute before it calls.
 public struct Needs: OptionSet, Sendable {
   public let rawValue: UInt64
   public init(rawValue: UInt64) { self.rawValue = rawValue }
-}
 
-/// One declared parameter.
-public struct ParameterDescriptor: Sendable, Equatable {
-  public enum Kind: String, Sendable {
-    case int, double, bool, choice, string, ints, doubles
-  }
-  public var key: String
-  public var kind: Kind
-  public var doc: String
-  public var unit: String
-  public var defaultValue: ParameterValue
-  /// Inclusive; infinite where there is none.
-  public var range: ClosedRange<Double>
-  public var choices: [String]
-  public var isRequired: Bool
-}
+  public static let inputAbsMean = Needs(rawValue: BH_NEED_IN_ABS_MEAN)
+  public static let inputSquaredNorm = Needs(rawValue: BH_NEED_IN_SQ_NORM)
+  public static let outputAbsMean = Needs(rawValue: BH_NEED_OUT_ABS_MEAN)
+  public static let outputZeroFraction = Needs(rawValue: BH_NEED_OUT_ZERO_FRACTION)
+  public static let previousMask = Needs(rawValue: BH_NEED_PREV_MASK)
 
-public enum ParameterValue: Sendable, Equatable, CustomStringConvertible {
-  case int(Int64)
-  case double(Double)
-  case bool(Bool)
-  case string(String)
-  case ints([Int64])
-  case doubles([Double])
+  static let all: Needs = [
+    .inputAbsMean, .inputSquaredNorm, .outputAbsMean, .outputZeroFraction, .previousMask,
+  ]
 
-  public var description: String {
-    switch self {
-    case .int(let value): "\(value)"
-    case .double(let value): "\(value)"
-    case .bool(let value): "\(value)"
-    case .string(let value): value
-    case .ints(let values): values.map { "\($0)" }.joined(separator: ",")
-    case .doubles(let values): values.map { "\($0)" }.joined(separator: ",")
-    }
+  /// The statistics' names, in the order of their bits.
+  public var names: [String] {
+    let known: [(Needs, String)] = [
+      (.inputAbsMean, "in_abs_mean"), (.inputSquaredNorm, "in_sq_norm"),
+      (.outputAbsMean, "out_abs_mean"), (.outputZeroFraction, "out_zero_fraction"),
+      (.previousMask, "mask"),
+    ]
+    return known.filter { contains($0.0) }.map(\.1)
   }
 }

@@ -1,0 +1,68 @@
+internal import BillhookSDK
+internal import BillhookTensor
+
+/// Tensors in the ABI's form, for as long as this object lives.
+///
+/// Safety: inputs are kept alive here, so their addresses stay valid; outputs are the caller's
+/// memory, which must outlive the call.
+final class BorrowedTensors {
+  private var kept: [Tensor] = []
+  private var views: [UnsafeMutablePointer<bh_tensor>] = []
+  private var dimensions: [UnsafeMutablePointer<Int64>] = []
+
+  deinit {
+    for view in views { view.deallocate() }
+    for pointer in dimensions { pointer.deallocate() }
+  }
+
+  /// An input; nil stays nil.
+  func input(_ tensor: Tensor?) -> UnsafePointer<bh_tensor>? {
+    guard var tensor else { return nil }
+    // A tensor of a mapped file may start anywhere; plugins are promised aligned elements.
+    if tensor.withUnsafeBytes({
+      Int(bitPattern: $0.baseAddress) % tensor.elementType.byteCount != 0
+    }) {
+      tensor = tensor.copied()
+    }
+    kept.append(tensor)
+    return tensor.withUnsafeBytes {
+      view(
+        UnsafeMutableRawPointer(mutating: $0.baseAddress), tensor.elementType,
+        shape: tensor.shape)
+    }
+  }
+
+  /// A view of memory that the caller owns.
+  func view(
+    _ data: UnsafeMutableRawPointer?, _ type: ElementType, shape: [Int]
+  ) -> UnsafePointer<bh_tensor> {
+    let sizes = UnsafeMutablePointer<Int64>.allocate(capacity: max(2 * shape.count, 1))
+    var stride: Int64 = 1
+    for axis in shape.indices.reversed() {
+      sizes[axis] = Int64(shape[axis])
+      sizes[shape.count + axis] = stride
+      stride *= Int64(max(shape[axis], 1))
+    }
+    dimensions.append(sizes)
+    let view = UnsafeMutablePointer<bh_tensor>.allocate(capacity: 1)
+    let code =
+      switch type {
+      case .int8, .int16, .int32, .int64: BH_CODE_INT
+      case .float16, .bfloat16, .float32, .float64: BH_CODE_FLOAT
+      default: BH_CODE_UINT
+      }
+    view.initialize(
+      to: bh_tensor(
+        data: shape.contains(0) ? nil : data, device_type: 1, device_id: 0,
+        ndim: Int32(shape.count), code: UInt8(code), bits: UInt8(type.byteCount * 8), lanes: 1,
+        shape: shape.isEmpty ? nil : sizes, strides: shape.isEmpty ? nil : sizes + shape.count,
+        byte_offset: 0))
+    views.append(view)
+    return UnsafePointer(view)
+  }
+}
+
+/// The index of the first value that is NaN or infinite.
+func firstNotFinite(_ values: UnsafeBufferPointer<Float>) -> Int? {
+  values.firstIndex { !$0.isFinite }
+}

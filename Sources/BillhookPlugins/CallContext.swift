@@ -1,0 +1,102 @@
+internal import BillhookKernels
+internal import BillhookSDK
+internal import Glibc
+internal import Synchronization
+
+/// What the host keeps for one call of a plugin, or for one task inside of it: the failure, the
+/// scratch memory, whose call it is. A plugin sees its address as `bh_call.host_data`.
+final class CallContext: @unchecked Sendable {
+  struct Failure: Sendable {
+    var status: bh_status
+    var message: String?
+    /// Set when a task changed the floating-point mode.
+    var floatingPoint: (before: UInt64, after: UInt64)?
+  }
+
+  let plugin: Plugin
+  let seed: UInt64
+  let layer: LayerContext?
+  /// The call that a task belongs to: its failure is the call's.
+  private let parent: CallContext?
+  private let failure = Mutex<Failure?>(nil)
+  private let blocks = Mutex<[UInt]>([])
+
+  init(plugin: Plugin, seed: UInt64, layer: LayerContext?, parent: CallContext? = nil) {
+    self.plugin = plugin
+    self.seed = seed
+    self.layer = layer
+    self.parent = parent
+  }
+
+  deinit { freeScratch() }
+
+  static func of(_ call: UnsafeMutablePointer<bh_call>?) -> CallContext? {
+    guard let data = call?.pointee.host_data else { return nil }
+    return Unmanaged<CallContext>.fromOpaque(data).takeUnretainedValue()
+  }
+
+  func task() -> CallContext {
+    CallContext(plugin: plugin, seed: seed, layer: layer, parent: self)
+  }
+
+  /// Calls the plugin and turns what went wrong into an error.
+  ///
+  /// - Returns: The status: `BH_OK`, `BH_SKIP` or another remark.
+  @discardableResult
+  func run(
+    _ function: String, _ body: (UnsafeMutablePointer<bh_call>) -> bh_status
+  ) throws(PluginError) -> bh_status {
+    let status = enter(body)
+    guard let failed = failure.withLock({ $0 }) ?? Self.failure(status) else { return status }
+    if let change = failed.floatingPoint {
+      throw .changedFloatingPoint(
+        plugin: plugin.descriptor.id, function: function, before: change.before,
+        after: change.after)
+    }
+    throw .failed(
+      plugin: plugin.descriptor.id, function: function, layer: layer?.name, status: failed.status,
+      message: failed.message)
+  }
+
+  /// Calls the plugin on this thread with a `bh_call` of its own, and guards the floating-point mode.
+  func enter(_ body: (UnsafeMutablePointer<bh_call>) -> bh_status) -> bh_status {
+    var call = bh_call()
+    call.struct_size = UInt32(MemoryLayout<bh_call>.size)
+    call.host = HostTable.pointer
+    call.host_data = Unmanaged.passUnretained(self).toOpaque()
+    let before = bh_fp_state()
+    let status = withExtendedLifetime(self) { withUnsafeMutablePointer(to: &call) { body($0) } }
+    let after = bh_fp_state()
+    freeScratch()
+    guard after != before else { return status }
+    bh_set_fp_state(before)
+    record(
+      Failure(status: BH_E_INTERNAL, message: nil, floatingPoint: (before, after)))
+    return BH_E_INTERNAL
+  }
+
+  private static func failure(_ status: bh_status) -> Failure? {
+    status < 0 ? Failure(status: status, message: nil, floatingPoint: nil) : nil
+  }
+
+  /// Keeps the first failure of a call.
+  func record(_ new: Failure) {
+    if let parent { return parent.record(new) }
+    failure.withLock { $0 = $0 ?? new }
+  }
+
+  func allocate(bytes: Int, alignment: Int) -> UnsafeMutableRawPointer? {
+    var block: UnsafeMutableRawPointer?
+    guard posix_memalign(&block, max(alignment, MemoryLayout<Int>.size), bytes) == 0, let block
+    else { return nil }
+    blocks.withLock { $0.append(UInt(bitPattern: block)) }
+    return block
+  }
+
+  private func freeScratch() {
+    blocks.withLock { blocks in
+      for block in blocks { free(UnsafeMutableRawPointer(bitPattern: block)) }
+      if !blocks.isEmpty { blocks.removeAll() }
+    }
+  }
+}

@@ -1,0 +1,107 @@
+internal import BillhookSDK
+public import BillhookTensor
+
+/// What a plugin is told of the layer it works on.
+public struct LayerContext: Sendable {
+  public enum Role: UInt32, Sendable {
+    case weight = 0
+    case activation = 1
+  }
+  public var role: Role
+  /// Position among the layers of the stage: also the layer's key for random numbers.
+  public var index: Int
+  public var name: String
+  public var op: String
+  /// Which axis of the tensor holds output and input channels; -1 for none.
+  public var outAxis: Int
+  public var inAxis: Int
+  /// With more than one, the in axis counts the channels of one group, as in ONNX Conv.
+  public var groups: Int
+
+  public init(
+    role: Role, index: Int, name: String, op: String, outAxis: Int, inAxis: Int, groups: Int
+  ) {
+    self.role = role
+    self.index = index
+    self.name = name
+    self.op = op
+    self.outAxis = outAxis
+    self.inAxis = inAxis
+    self.groups = groups
+  }
+
+  /// The number of output channels of a weight of this shape, or nil without such an axis.
+  func outputCount(_ shape: [Int]) -> Int? {
+    shape.indices.contains(outAxis) ? shape[outAxis] : nil
+  }
+
+  /// The number of input channels of a weight of this shape, or nil without such an axis.
+  func inputCount(_ shape: [Int]) -> Int? {
+    shape.indices.contains(inAxis) ? shape[inAxis] * groups : nil
+  }
+
+  /// The layer as plugins see it, while `body` runs.
+  func withLayer<R, E: Error>(
+    shape: [Int], _ body: (UnsafeMutablePointer<bh_layer>) throws(E) -> R
+  ) throws(E) -> R {
+    let nameCopy = cString(name)
+    let opCopy = cString(op)
+    let dims = UnsafeMutablePointer<Int64>.allocate(capacity: max(shape.count, 1))
+    defer {
+      nameCopy.deallocate()
+      opCopy.deallocate()
+      dims.deallocate()
+    }
+    for (axis, size) in shape.enumerated() { dims[axis] = Int64(size) }
+    var layer = bh_layer()
+    layer.struct_size = UInt32(MemoryLayout<bh_layer>.size)
+    layer.role = role.rawValue
+    layer.index = UInt64(index)
+    layer.name = UnsafePointer(nameCopy)
+    layer.op = UnsafePointer(opCopy)
+    layer.out_axis = Int32(outAxis)
+    layer.in_axis = Int32(inAxis)
+    layer.groups = Int64(groups)
+    layer.ndim = Int64(shape.count)
+    layer.shape = shape.isEmpty ? nil : UnsafePointer(dims)
+    // Through a pointer of our own: an inout argument cannot cross a closure with typed throws.
+    let pointer = UnsafeMutablePointer<bh_layer>.allocate(capacity: 1)
+    pointer.initialize(to: layer)
+    defer { pointer.deallocate() }
+    return try body(pointer)
+  }
+}
+
+/// Statistics of a layer over the calibration data; nil where nobody needs them.
+public struct LayerStatistics: Sendable {
+  /// Mean |x| a input channel, `[I]`.
+  public var inputAbsMean: Tensor?
+  /// Sum of x² a input channel, `[I]`.
+  public var inputSquaredNorm: Tensor?
+  /// Mean |y| a output channel at the layer's activation output, `[O]`.
+  public var outputAbsMean: Tensor?
+  /// Share of zeros a output channel at the layer's activation output, `[O]`.
+  public var outputZeroFraction: Tensor?
+  public var sampleCount: UInt64
+
+  public init(
+    inputAbsMean: Tensor? = nil, inputSquaredNorm: Tensor? = nil, outputAbsMean: Tensor? = nil,
+    outputZeroFraction: Tensor? = nil, sampleCount: UInt64 = 0
+  ) {
+    self.inputAbsMean = inputAbsMean
+    self.inputSquaredNorm = inputSquaredNorm
+    self.outputAbsMean = outputAbsMean
+    self.outputZeroFraction = outputZeroFraction
+    self.sampleCount = sampleCount
+  }
+}
+
+/// A copy of a string for C; the caller deallocates it.
+func cString(_ text: String) -> UnsafeMutablePointer<CChar> {
+  let bytes = text.utf8CString
+  let copy = UnsafeMutablePointer<CChar>.allocate(capacity: bytes.count)
+  _ = bytes.withUnsafeBufferPointer {
+    UnsafeMutableBufferPointer(start: copy, count: bytes.count).update(from: $0)
+  }
+  return copy
+}

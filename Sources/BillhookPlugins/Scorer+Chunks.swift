@@ -1,0 +1,149 @@
+internal import BillhookKernels
+internal import BillhookSDK
+public import BillhookTensor
+internal import Synchronization
+
+extension Scorer {
+  /// True when ``scoreChunks`` may be used: the plugin declares CHUNKED and CONCURRENT, scores
+  /// elements, and does not look at the mask.
+  public var isChunked: Bool { missingForChunks == nil }
+
+  private var missingForChunks: String? {
+    if !descriptor.granularities.contains(.element) { return "does not score elements" }
+    if !descriptor.capabilities.contains(.chunked) { return "lacks the CHUNKED flag" }
+    if !descriptor.capabilities.contains(.concurrent) { return "lacks the CONCURRENT flag" }
+    if descriptor.needs.contains(.previousMask) { return "needs the mask" }
+    return nil
+  }
+
+  /// Element scores piece by piece, never stored as a whole: for plugins with the CHUNKED flag.
+  ///
+  /// `consume` gets each piece's first element index, its weights and its scores, on several threads
+  /// at once, each piece exactly once. Pieces do not depend on the number of threads.
+  ///
+  /// - Throws: ``PluginError``; pieces may have been consumed by then.
+  public func scoreChunks(
+    _ layer: LayerContext, weight: Tensor, statistics: LayerStatistics = .init(),
+    consume:
+      @Sendable (
+        _ firstElement: Int, _ weights: UnsafeBufferPointer<Float>,
+        _ scores: UnsafeBufferPointer<Float>
+      ) -> Void
+  ) throws(PluginError) {
+    if let missing = missingForChunks { throw .notChunked(plugin: descriptor.id, missing: missing) }
+    try check(layer, weight)
+    guard weight.count > 0 else { return }
+    let tensors = BorrowedTensors()
+    var input = try scoreInput(layer, weight.shape, statistics, tensors)
+    input.granularity = Granularity.element.code
+    guard let view = tensors.input(weight), let data = view.pointee.data else { return }
+
+    try layer.withLayer(shape: weight.shape) { (cLayer) throws(PluginError) in
+      try withoutActuallyEscaping(consume) { (consume) throws(PluginError) in
+        let loop = ChunkLoop(
+          scorer: self, layer: layer, cLayer: cLayer.pointee, input: input,
+          weights: UnsafePointer(data.assumingMemoryBound(to: Float.self)), count: weight.count,
+          consume: consume)
+        withExtendedLifetime((loop, tensors)) {
+          bh_parallel_for(
+            Int64(weight.count), Int64(loop.grain),
+            { begin, end, data in
+              Unmanaged<ChunkLoop>.fromOpaque(data!).takeUnretainedValue()
+                .run(Int(begin)..<Int(end))
+            }, Unmanaged.passUnretained(loop).toOpaque())
+        }
+        if let error = loop.error.withLock({ $0 }) { throw error }
+      }
+    }
+  }
+}
+
+/// One layer's pieces. Safety of `@unchecked`: all but the error is constant, the pointers outlive
+/// the loop, and the plugin promises (CONCURRENT) that `score` may run on several threads.
+private final class ChunkLoop: @unchecked Sendable {
+  /// Weights and scores of a piece, 128 KiB, stay in the second-level cache.
+  static let pieceCount = 16 * 1024
+
+  let scorer: Scorer
+  let layer: LayerContext
+  let cLayer: bh_layer
+  let input: bh_score_in
+  let weights: UnsafePointer<Float>
+  let consume: @Sendable (Int, UnsafeBufferPointer<Float>, UnsafeBufferPointer<Float>) -> Void
+  let error = Mutex<PluginError?>(nil)
+  private let failed = Atomic<Bool>(false)
+  /// Elements that one thread takes at a time: several pieces share a buffer and a call context,
+  /// but a small layer still occupies all threads.
+  let grain: Int
+
+  init(
+    scorer: Scorer, layer: LayerContext, cLayer: bh_layer, input: bh_score_in,
+    weights: UnsafePointer<Float>, count: Int,
+    consume:
+      @escaping @Sendable (
+        Int, UnsafeBufferPointer<Float>, UnsafeBufferPointer<Float>
+      ) -> Void
+  ) {
+    self.scorer = scorer
+    self.layer = layer
+    self.cLayer = cLayer
+    self.input = input
+    self.weights = weights
+    self.consume = consume
+    grain = Self.pieceCount * min(8, max(1, count / Self.pieceCount / 32))
+  }
+
+  func run(_ range: Range<Int>) {
+    guard !failed.load(ordering: .relaxed) else { return }
+    let capacity = min(Self.pieceCount, range.count)
+    let scores = UnsafeMutableBufferPointer<Float>.allocate(capacity: capacity)
+    defer { scores.deallocate() }
+    let context = scorer.instance.context(layer)
+    do {
+      for begin in stride(from: range.lowerBound, to: range.upperBound, by: Self.pieceCount) {
+        let count = min(Self.pieceCount, range.upperBound - begin)
+        try score(begin, UnsafeMutableBufferPointer(rebasing: scores[..<count]), context)
+      }
+    } catch {
+      failed.store(true, ordering: .relaxed)
+      self.error.withLock { $0 = $0 ?? error }
+    }
+  }
+
+  private func score(
+    _ begin: Int, _ scores: UnsafeMutableBufferPointer<Float>, _ context: CallContext
+  ) throws(PluginError) {
+    scores.update(repeating: .nan)
+    // Sizes and strides of both tensors; everything of a piece lives on the stack.
+    var size = Int64(scores.count)
+    var stride: Int64 = 1
+    let status = try withUnsafeMutablePointer(to: &size) { (size) throws(PluginError) in
+      try withUnsafeMutablePointer(to: &stride) { (stride) throws(PluginError) in
+        var weight = bh_tensor(
+          data: UnsafeMutableRawPointer(mutating: weights + begin), device_type: 1, device_id: 0,
+          ndim: 1, code: UInt8(BH_CODE_FLOAT), bits: 32, lanes: 1, shape: size, strides: stride,
+          byte_offset: 0)
+        var out = weight
+        out.data = UnsafeMutableRawPointer(scores.baseAddress)
+        return try withUnsafePointer(to: &weight) { (weight) throws(PluginError) in
+          var input = input
+          input.weight = weight
+          var cLayer = cLayer
+          cLayer.element_begin = Int64(begin)
+          return try context.run("score") { call in
+            scorer.function(scorer.instance.pointer, call, &cLayer, &input, &out)
+          }
+        }
+      }
+    }
+    guard status != BH_SKIP else {
+      throw .wrongResult(
+        plugin: scorer.descriptor.id, function: "score", layer: layer.name, result: "the status",
+        found: "skip for a piece of the layer", expected: "ok: skipping is for whole layers")
+    }
+    try scorer.checkFinite(UnsafeBufferPointer(scores), from: begin, layer)
+    consume(
+      begin, UnsafeBufferPointer(start: weights + begin, count: scores.count),
+      UnsafeBufferPointer(scores))
+  }
+}
