@@ -7,8 +7,7 @@
 // The lesson: a parameter with choices, a loop over the host's threads, a failure with a text.
 //
 //   cc -O2 -shared -fPIC -I PluginSDK/include geometric_median.c -o geometric_median.so -lm
-//   billhook prune model.onnx -o small.onnx --granularity channel --ratio 0.5 \
-//     --scorer ./geometric_median.so
+//   billhook prune in.onnx -o out.onnx --granularity channel --ratio 0.5 --scorer ./geometric_median.so
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
