@@ -115,8 +115,10 @@ let package = Package(
       "BillhookPluginsTests", ["BillhookPlugins", "BillhookKernels", "BillhookTensor"]),
     tests(
       "BillhookCompressionTests",
-      ["BillhookCompression", "BillhookPlugins", "BillhookRuntime", "BillhookGraph", "BillhookTensor"]
-    ),
+      [
+        "BillhookCompression", "BillhookPlugins", "BillhookRuntime", "BillhookGraph",
+        "BillhookTensor", collections,
+      ]),
     tests(
       "BillhookPipelineTests",
       [

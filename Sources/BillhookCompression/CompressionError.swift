@@ -1,5 +1,8 @@
+public import BillhookGraph
+
 /// A reason why a network cannot be compressed as asked.
 public enum CompressionError: Error, Equatable, CustomStringConvertible {
+  case graph(GraphError)
   // Data.
   case dataWithoutInputs(data: String)
   case dataEmpty(data: String)
@@ -18,9 +21,39 @@ public enum CompressionError: Error, Equatable, CustomStringConvertible {
   case patternMatchedNothing(pattern: String, names: [String])
   case everythingExcluded(include: [String], exclude: [String], names: [String])
   case noLayers(task: String)
+  case checkpointWithoutWeights(task: String, count: Int)
+  case graphNeeded(task: String)
+  case settingOutOfRange(String, String, String)
+  // Pruning.
+  case dataNeededByScorer(plugin: String, statistics: [String])
+  case statisticsNotFinite(layer: String)
+  case granularityUnsupported(plugin: String, wanted: String, supported: [String])
+  case globalScaleNeeded(plugin: String)
+  case scoresNotFinite(plugin: String, layer: String)
+  case selectionFailed(plugin: String)
+  case everythingSkipped(plugin: String)
+  case allGroupsFrozen(groups: [String])
+  case notEquivalent(difference: Double, range: Double, samples: Int)
+  // Training.
+  case tooFewSamples(data: String, count: Int, needed: Int, task: String)
+  case recordWithoutViews
+  case teacherCount(data: String, samples: Int, teacher: Int)
+  case teacherShape(teacher: [Int], student: [Int])
+  case teacherWithoutViews
+  case teacherOtherViews(recorded: Augmentation, wanted: Augmentation)
+  case lossNotFinite(epoch: Int, step: Int, loss: String, rate: Float)
+  case zerosLost(tensor: String, before: Int, after: Int)
+  // Quantization.
+  case dataNeededForCalibration
+  case percentileOutOfRange(Double)
+  case activationNotFinite(value: String)
+  case activationLayout(plugin: String, value: String)
+  case nothingQuantized(reasons: [String])
+  case opsetTooOld(opset: Int, needed: Int, node: String, op: String)
 
   public var description: String {
     switch self {
+    case .graph(let error): error.description
     case .dataWithoutInputs(let data):
       "The data \"\(data)\" has no input array; give at least one array beside the labels."
     case .dataEmpty(let data):
@@ -79,7 +112,128 @@ public enum CompressionError: Error, Equatable, CustomStringConvertible {
     case .noLayers(let task):
       """
       The network has no layer to \(task): no Conv, Gemm or MatMul whose weight is a constant \
-      float32 tensor.
+      floating-point tensor.
+      """
+    case .checkpointWithoutWeights(let task, let count):
+      """
+      The checkpoint has no tensor to \(task): none of its \(count) tensors is a floating-point \
+      tensor of rank 2 or more.
+      """
+    case .graphNeeded(let task):
+      """
+      A checkpoint holds tensors but no network, and \(task) needs the network; give an ONNX file.
+      """
+    case .settingOutOfRange(let name, let found, let expected):
+      "The \(name) is \(found) but must be \(expected)."
+    case .dataNeededByScorer(let plugin, let statistics):
+      """
+      The scorer "\(plugin)" needs statistics of the network's activations \
+      (\(statistics.joined(separator: ", "))), but there is no data; name some with --data, for \
+      example --data fashion-mnist:train,limit=2000.
+      """
+    case .statisticsNotFinite(let layer):
+      """
+      The activations of the layer "\(layer)" are not finite; check the network and its data with \
+      evaluate.
+      """
+    case .granularityUnsupported(let plugin, let wanted, let supported):
+      """
+      The scorer "\(plugin)" cannot score by \(wanted); it scores by \(quoted(supported)). Choose \
+      another granularity or scorer.
+      """
+    case .globalScaleNeeded(let plugin):
+      """
+      The scores of "\(plugin)" cannot be compared across layers, which a global ranking needs; \
+      choose the scope "layer".
+      """
+    case .scoresNotFinite(let plugin, let layer):
+      """
+      The scorer "\(plugin)" gave scores for the layer "\(layer)" that are not finite; check the \
+      layer's weights with inspect.
+      """
+    case .selectionFailed(let plugin):
+      """
+      The scorer "\(plugin)" gave different scores for the same weights when it was asked twice; \
+      it must be deterministic, or not declare that it scores in chunks.
+      """
+    case .everythingSkipped(let plugin):
+      "The scorer \"\(plugin)\" left every layer out, so nothing was pruned; choose another scorer."
+    case .allGroupsFrozen(let groups):
+      """
+      No channel can be removed. \(groups.prefix(12).joined(separator: "; ")). Prune by element, or \
+      choose other layers.
+      """
+    case .notEquivalent(let difference, let range, let samples):
+      """
+      The network without the pruned channels differs from the one in which they are zero: by \
+      \(difference) on \(samples) samples, where 1e-4 of the output range \(range) is allowed. \
+      Nothing was written; use mask-only, and report the network.
+      """
+    case .tooFewSamples(let data, let count, let needed, let task):
+      """
+      The data "\(data)" has \(count) samples but \(task) needs at least \(needed), one batch; \
+      choose a smaller batch or more data.
+      """
+    case .recordWithoutViews:
+      """
+      A teacher can only be recorded with an augmentation that has a number of views; set views, \
+      for example to 4.
+      """
+    case .teacherCount(let data, let samples, let teacher):
+      """
+      The teacher was recorded on \(teacher) samples but the data "\(data)" has \(samples); record \
+      it again on this data.
+      """
+    case .teacherShape(let teacher, let student):
+      """
+      The teacher's outputs have the shape \(teacher) but the student's have \(student); both must \
+      be [batch, classes] with the same classes.
+      """
+    case .teacherWithoutViews:
+      """
+      The teacher was recorded without augmentation, so it has no outputs for shifted or flipped \
+      images; record it with views, or train without augmentation.
+      """
+    case .teacherOtherViews(let recorded, let wanted):
+      """
+      The teacher was recorded with \(recorded), but training asks for \(wanted); use the same \
+      augmentation, or record the teacher again.
+      """
+    case .lossNotFinite(let epoch, let step, let loss, let rate):
+      """
+      The loss is \(loss) at step \(step) of epoch \(epoch) with the learning rate \(rate); try a \
+      tenth of that rate, or a warm-up.
+      """
+    case .zerosLost(let tensor, let before, let after):
+      """
+      The tensor "\(tensor)" had \(before) zeros before training and has \(after) afterwards; \
+      pruned elements must stay zero. This is an error of the training plan: please report it.
+      """
+    case .dataNeededForCalibration:
+      """
+      Static quantization needs data to find the ranges of activations, but there is none; name \
+      some with --data, for example --data fashion-mnist:train,limit=1000, or choose the mode \
+      dynamic or weight-only.
+      """
+    case .percentileOutOfRange(let value):
+      "The calibration percentile is \(value) but must be 50 to 100; try 99.99."
+    case .activationNotFinite(let value):
+      """
+      The value "\(value)" is not finite on the calibration data; check the network and its data \
+      with evaluate.
+      """
+    case .activationLayout(let plugin, let value):
+      """
+      The quantizer "\(plugin)" wants more than one scale for the activation "\(value)"; \
+      activations are quantized per tensor. Choose dynamic or weight-only.
+      """
+    case .nothingQuantized(let reasons):
+      "No layer was quantized. \(reasons.prefix(12).joined(separator: "; "))."
+    case .opsetTooOld(let opset, let needed, let node, let op):
+      """
+      The network uses operator set \(opset), and quantization needs \(needed); the node "\(node)" \
+      (\(op)) may mean something else there, so the network was not raised. Export it again with \
+      operator set \(needed) or higher.
       """
     }
   }

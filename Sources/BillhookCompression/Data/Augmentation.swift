@@ -4,7 +4,7 @@ internal import BillhookTensor
 ///
 /// View `k` of sample `i` is a function of (seed, i, k) and of nothing else, so that a recorded
 /// teacher sees exactly the images that the student trains on.
-public struct Augmentation: Sendable, Equatable, Codable {
+public struct Augmentation: Sendable, Equatable, Codable, CustomStringConvertible {
   /// The largest shift in pixels, in each direction of both axes; 0 shifts nothing. Pixels that
   /// come in from outside are 0 before normalisation.
   public var shift: Int
@@ -17,6 +17,14 @@ public struct Augmentation: Sendable, Equatable, Codable {
     self.shift = shift
     self.flip = flip
     self.views = views
+  }
+
+  /// "shift 2, flip, 4 views".
+  public var description: String {
+    var parts = ["shift \(shift)"]
+    if flip { parts.append("flip") }
+    if let views { parts.append("\(views) views") }
+    return parts.joined(separator: ", ")
   }
 
   /// How one view of one sample is changed.

@@ -105,7 +105,7 @@ public struct Dataset: Sendable {
     var result = Dataset(
       name: name, inputs: fitted, labels: labels, normalization: normalization, count: count)
     if normalization == nil, fitted.values.contains(where: { $0.elementType == .uint8 }) {
-      result.normalization = Normalization(metadataOf: graph)
+      result.normalization = try Normalization(metadataOf: graph)
     }
     if let normalization = result.normalization {
       for (key, tensor) in fitted where tensor.rank >= 2 {

@@ -1,5 +1,4 @@
 public import BillhookGraph
-internal import OrderedCollections
 
 /// What is subtracted from and divided out of each channel of an image: `(x − mean) / std`.
 ///
@@ -15,18 +14,15 @@ public struct Normalization: Sendable, Equatable, Codable {
     self.std = std
   }
 
-  /// The normalisation that a network's metadata states under `billhook.mean` and `billhook.std`
-  /// (numbers separated by commas), or nil when it states none.
-  public init?(metadataOf graph: Graph) {
-    func numbers(_ key: String) -> [Float]? {
-      guard let text = graph.metadata[key] else { return nil }
-      let parts = text.split(separator: ",").map { part in
-        Float(String(part.filter { !" []".contains($0) }))
-      }
-      let values = parts.compactMap { $0 }
-      return values.isEmpty || values.count != parts.count ? nil : values
+  /// The normalisation that a network's metadata states, or nil when it states none.
+  ///
+  /// - Throws: ``CompressionError/graph(_:)`` when the metadata cannot be understood.
+  public init?(metadataOf graph: Graph) throws(CompressionError) {
+    do throws(GraphError) {
+      guard let stated = try graph.preprocessing() else { return nil }
+      self.init(mean: stated.mean, std: stated.std)
+    } catch {
+      throw .graph(error)
     }
-    guard let mean = numbers("billhook.mean"), let std = numbers("billhook.std") else { return nil }
-    self.init(mean: mean, std: std)
   }
 }

@@ -31,6 +31,7 @@ public struct Evaluation: Sendable, Codable, Equatable {
     let p = Double(correct) / n
     let middle = (p + z * z / (2 * n)) / (1 + z * z / n)
     let half = z * (p * (1 - p) / n + z * z / (4 * n * n)).squareRoot() / (1 + z * z / n)
-    return (max(0, middle - half), min(1, middle + half))
+    // At the ends the formula gives 0 and 1 but for rounding.
+    return (correct == 0 ? 0 : max(0, middle - half), correct == count ? 1 : min(1, middle + half))
   }
 }

@@ -1,0 +1,188 @@
+public import BillhookGraph
+public import BillhookPlugins
+internal import BillhookRuntime
+internal import BillhookTensor
+
+/// Trains a network by a loss plugin, with or without a teacher.
+///
+/// The samples of each epoch are shuffled by (seed, epoch); those that do not fill a last batch are
+/// left out of that epoch.
+///
+/// - Parameters:
+///   - graph: Its first output is the logits, `[N, classes]`.
+///   - teacher: Recorded outputs, one row a sample and view; nil to train on labels alone.
+///   - checkpoint: Called after each epoch (from 1) with the network as it is then.
+/// - Throws: ``CompressionError`` when data, labels or teacher do not fit the network, when the
+///   loss is not finite, or when a kept zero has changed; `RuntimeError`, `PluginError`.
+public func train(
+  _ graph: Graph, loss: Loss, settings: TrainSettings, data: Dataset,
+  teacher: (any TeacherOutputs)? = nil, progress: (any ProgressReporting)? = nil,
+  checkpoint: ((_ epoch: Int, _ graph: Graph) throws -> Void)? = nil
+) throws -> TrainOutcome {
+  try settings.check()
+  let data = try data.fitted(to: graph)
+  let views = try ViewChoice(settings, data: data, teacher: teacher)
+  let zeros = settings.keepZeros ? KeptZeros(of: graph) : KeptZeros()
+  let batchSize =
+    graph.inputs.lazy.compactMap { $0.shape?.first?.size }.first
+    ?? min(settings.batchSize, data.count)
+  let stepsPerEpoch = data.count / batchSize
+  guard stepsPerEpoch > 0 else {
+    throw CompressionError.tooFewSamples(
+      data: data.name, count: data.count, needed: batchSize, task: "training")
+  }
+  let plan = try TrainingPlan(
+    graph, batchSize: batchSize, optimizer: settings.optimizer,
+    keepingZeros: Set(zeros.tensors.map(\.name)), seed: settings.seed)
+  let totalSteps = settings.epochs * stepsPerEpoch
+  var record = TrainRecord(
+    epochs: [], batchSize: batchSize, samplesPerEpoch: stepsPerEpoch * batchSize,
+    usedTeacher: teacher != nil, views: views.count, keptZeros: zeros.record)
+  var result = graph
+  for epoch in 0..<settings.epochs {
+    progress?.begin(
+      "\(teacher == nil ? "train" : "distil"): epoch \(epoch + 1) of \(settings.epochs)",
+      total: stepsPerEpoch * batchSize, unit: "samples")
+    var shuffle = CounterRandom(seed: settings.seed, stream: 0x5F_0000_0000 ^ UInt64(epoch))
+    let order = shuffle.permutation(data.count)
+    var lossSum = 0.0
+    var weightSum = 0.0
+    var rate: Float = 0
+    for batch in 0..<stepsPerEpoch {
+      let indices = Array(order[batch * batchSize..<(batch + 1) * batchSize])
+      let step = epoch * stepsPerEpoch + batch
+      rate = settings.schedule.rate(
+        step: step, totalSteps: totalSteps, stepsPerEpoch: stepsPerEpoch)
+      let chosen = views.choose(indices, epoch: epoch)
+      let inputs = data.batch(
+        indices, augmentation: settings.augmentation, seed: views.seed, views: chosen)
+      let target = try teacher?.rows(indices, views: chosen)
+      let labels = data.labels(indices)
+      var stepLoss = 0.0
+      try plan.step(inputs, learningRate: rate) { output, gradient in
+        let logits = try graph.logits([graph.outputs[0].name: output])
+        try check(logits, target: target, labels: labels, indices: indices, data: data)
+        let (sum, weight) = try compute(
+          loss, logits, target, labels, &gradient, step: step, totalSteps: totalSteps)
+        stepLoss = weight > 0 ? sum / weight : 0
+        guard stepLoss.isFinite else {
+          throw CompressionError.lossNotFinite(
+            epoch: epoch + 1, step: batch + 1, loss: "\(stepLoss)", rate: rate)
+        }
+        lossSum += sum
+        weightSum += weight
+      }
+      progress?.advance(
+        (batch + 1) * batchSize, detail: "loss \(rounded(stepLoss)), rate \(rounded(Double(rate)))")
+    }
+    let mean = weightSum > 0 ? lossSum / weightSum : 0
+    record.epochs.append(
+      .init(epoch: epoch + 1, steps: stepsPerEpoch, meanLoss: mean, learningRate: rate))
+    progress?.end("mean loss \(rounded(mean))")
+    if let checkpoint {
+      plan.store(into: &result)
+      try checkpoint(epoch + 1, result)
+    }
+  }
+  plan.store(into: &result)
+  try zeros.check(result)
+  return TrainOutcome(graph: result, record: record)
+}
+
+/// Calls the plugin with a gradient of the shape `[N, C]`, whatever shape the output has.
+private func compute(
+  _ loss: Loss, _ logits: Tensor, _ target: Tensor?, _ labels: Tensor?, _ gradient: inout Tensor,
+  step: Int, totalSteps: Int
+) throws(PluginError) -> (Double, Double) {
+  let shape = gradient.shape
+  var flat = gradient.reshaped(logits.shape)
+  // What the plugin writes must have one reference only, or it would be copied.
+  gradient = Tensor(zeros: [0])
+  defer { gradient = flat.reshaped(shape) }
+  return try loss.compute(
+    student: logits, teacher: target, labels: labels, gradient: &flat, step: step,
+    totalSteps: totalSteps)
+}
+
+/// Three decimals, or scientific for small numbers; the same text on every machine.
+private func rounded(_ value: Double) -> String {
+  guard value.isFinite else { return "\(value)" }
+  if abs(value) >= 0.01 || value == 0 { return "\((value * 1000).rounded() / 1000)" }
+  return "\((value * 1_000_000).rounded() / 1_000_000)"
+}
+
+/// Checks that teacher and labels speak of the network's classes.
+private func check(
+  _ logits: Tensor, target: Tensor?, labels: Tensor?, indices: [Int], data: Dataset
+) throws(CompressionError) {
+  if let target, target.shape != logits.shape {
+    throw .teacherShape(teacher: target.shape, student: logits.shape)
+  }
+  guard let labels else { return }
+  let classes = logits.shape[1]
+  for (index, label) in zip(indices, labels.elements(of: Int32.self))
+  where label != -100 && (label < 0 || label >= Int32(clamping: classes)) {
+    throw .labelOutOfRange(
+      data: data.name, sample: index, label: Int(label), classes: classes)
+  }
+}
+
+/// Which view of each sample an epoch sees.
+private struct ViewChoice {
+  /// Of the augmentation.
+  let seed: UInt64
+  /// The number of views to draw from; nil for a new one each epoch.
+  let count: Int?
+  private let chooser: UInt64
+  private let isAugmented: Bool
+
+  init(
+    _ settings: TrainSettings, data: Dataset, teacher: (any TeacherOutputs)?
+  ) throws(CompressionError) {
+    chooser = settings.seed
+    isAugmented = settings.augmentation != nil
+    guard let teacher else {
+      seed = settings.seed
+      count = isAugmented ? settings.augmentation?.views : 1
+      return
+    }
+    guard teacher.count == data.count else {
+      throw .teacherCount(data: data.name, samples: data.count, teacher: teacher.count)
+    }
+    seed = teacher.augmentationSeed
+    count = isAugmented ? teacher.views : 1
+    guard let wanted = settings.augmentation else { return }
+    guard let recorded = teacher.augmentation else { throw .teacherWithoutViews }
+    guard recorded.shift == wanted.shift, recorded.flip == wanted.flip,
+      wanted.views == nil || wanted.views == teacher.views
+    else { throw .teacherOtherViews(recorded: recorded, wanted: wanted) }
+  }
+
+  /// The view of each sample of a batch.
+  func choose(_ indices: [Int], epoch: Int) -> [Int] {
+    guard isAugmented, let count else {
+      return [Int](repeating: isAugmented ? epoch : 0, count: indices.count)
+    }
+    if count == 1 { return [Int](repeating: 0, count: indices.count) }
+    return indices.map { index in
+      var random = CounterRandom(
+        seed: chooser, stream: 0x71E_0000_0000_0000 ^ UInt64(epoch) << 32 ^ UInt64(index))
+      return random.integer(below: count)
+    }
+  }
+}
+
+extension TrainSettings {
+  fileprivate func check() throws(CompressionError) {
+    guard epochs >= 1 else { throw .settingOutOfRange("epochs", "\(epochs)", "at least 1") }
+    guard batchSize >= 1 else {
+      throw .settingOutOfRange("batch size", "\(batchSize)", "at least 1")
+    }
+    guard schedule.base > 0, schedule.base.isFinite else {
+      throw .settingOutOfRange("learning rate", "\(schedule.base)", "greater than 0, such as 0.05")
+    }
+    guard schedule.warmupSteps >= 0 else {
+      throw .settingOutOfRange("warm-up", "\(schedule.warmupSteps)", "at least 0 steps")
+    }
+  }
+}

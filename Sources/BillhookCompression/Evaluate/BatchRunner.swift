@@ -1,0 +1,95 @@
+internal import BillhookGraph
+internal import BillhookRuntime
+internal import BillhookTensor
+internal import OrderedCollections
+
+/// Runs a network over many samples, batch by batch.
+///
+/// A network whose inputs fix the batch size is run with that size, a last batch that is too small
+/// filled up with its last sample; otherwise the last batch gets a plan of its own.
+final class BatchRunner {
+  private let graph: Graph
+  private let observed: Set<String>
+  /// Inputs are handed over here: a plan observes what it computes.
+  private let observedInputs: [String]
+  private let fixedBatch: Int?
+  let batchSize: Int
+  private var plans: [Int: InferencePlan] = [:]
+
+  init(_ graph: Graph, batchSize: Int, observed: Set<String> = []) {
+    self.graph = graph
+    observedInputs = graph.inputs.map(\.name).filter { observed.contains($0) }
+    self.observed = observed.subtracting(observedInputs)
+    fixedBatch = graph.inputs.lazy.compactMap { $0.shape?.first?.size }.first
+    self.batchSize = fixedBatch ?? max(batchSize, 1)
+  }
+
+  /// Runs `indices` of `data` in order.
+  ///
+  /// - Parameters:
+  ///   - views: The view of every sample when `augmentation` is given.
+  ///   - observe: Gets each observed value of each batch, without filled-up rows.
+  ///   - body: Gets the samples of each batch and the outputs for them.
+  func run(
+    _ data: Dataset, _ indices: [Int], augmentation: Augmentation? = nil, seed: UInt64 = 0,
+    view: Int = 0, observe: ((_ name: String, _ value: Tensor) throws -> Void)? = nil,
+    body: (_ indices: [Int], _ outputs: [String: Tensor]) throws -> Void
+  ) throws {
+    for start in stride(from: 0, to: indices.count, by: batchSize) {
+      let chosen = Array(indices[start..<min(start + batchSize, indices.count)])
+      var filled = chosen
+      if let fixedBatch, chosen.count < fixedBatch {
+        filled += Array(repeating: chosen[chosen.count - 1], count: fixedBatch - chosen.count)
+      }
+      let plan = try plan(filled.count)
+      let inputs = data.batch(filled, augmentation: augmentation, seed: seed, views: [view])
+      let real = chosen.count
+      func trimmed(_ tensor: Tensor) -> Tensor {
+        real < filled.count && tensor.shape.first == filled.count ? tensor.rows(0..<real) : tensor
+      }
+      let outputs: [String: Tensor]
+      if let observe {
+        for name in observedInputs { try inputs[name].map { try observe(name, trimmed($0)) } }
+        outputs = try plan.run(inputs) { name, value in try observe(name, trimmed(value)) }
+      } else {
+        outputs = try plan.run(inputs)
+      }
+      try body(chosen, outputs.mapValues(trimmed))
+    }
+  }
+
+  private func plan(_ size: Int) throws -> InferencePlan {
+    if let plan = plans[size] { return plan }
+    let plan = try InferencePlan(graph, batchSize: size, observed: observed)
+    plans[size] = plan
+    return plan
+  }
+}
+
+extension Graph {
+  /// The first output of a run as `[N, C]`: axes of size 1 behind the classes are dropped.
+  func logits(_ outputs: [String: Tensor]) throws(CompressionError) -> Tensor {
+    guard let name = self.outputs.first?.name, let tensor = outputs[name] else {
+      throw .outputNotLogits(output: self.outputs.first?.name ?? "", shape: [])
+    }
+    guard tensor.rank >= 2, tensor.elementType == .float32,
+      tensor.shape.dropFirst(2).allSatisfy({ $0 == 1 }), tensor.shape[1] > 0
+    else { throw .outputNotLogits(output: name, shape: tensor.shape) }
+    return tensor.rank == 2 ? tensor : tensor.reshaped(Array(tensor.shape.prefix(2)))
+  }
+}
+
+/// The index of the largest number of each row of `[N, C]`, the first one of equal numbers.
+func topClasses(_ logits: Tensor) -> [Int] {
+  let classes = logits.shape[1]
+  return logits.withUnsafeElements(of: Float.self) { values in
+    (0..<logits.shape[0]).map { row in
+      var best = 0
+      for index in 1..<max(classes, 1)
+      where values[row * classes + index] > values[row * classes + best] {
+        best = index
+      }
+      return best
+    }
+  }
+}

@@ -1,0 +1,141 @@
+public import BillhookGraph
+internal import BillhookTensor
+internal import Foundation
+
+/// Counts how often a network's top class is the label.
+///
+/// - Parameters:
+///   - graph: Its first output is `[N, classes]`.
+///   - data: Labelled; samples labelled -100 are left out.
+///   - batchSize: Samples a run; the result does not depend on it up to rounding.
+/// - Throws: ``CompressionError`` when the data does not fit or has no labels, `RuntimeError`.
+public func evaluate(
+  _ graph: Graph, on data: Dataset, batchSize: Int = 250,
+  progress: (any ProgressReporting)? = nil
+) throws -> Evaluation {
+  guard data.isLabelled else {
+    throw CompressionError.labelsNeeded(data: data.name, task: "evaluation")
+  }
+  let data = try data.fitted(to: graph)
+  let runner = BatchRunner(graph, batchSize: batchSize)
+  let isProbability = graph.endsInSoftmax
+  var correct = 0
+  var count = 0
+  var loss = 0.0
+  var done = 0
+  progress?.begin("evaluate", total: data.count, unit: "samples")
+  try runner.run(data, Array(0..<data.count)) { indices, outputs in
+    let logits = try graph.logits(outputs)
+    let classes = logits.shape[1]
+    let best = topClasses(logits)
+    for (row, index) in indices.enumerated() {
+      let label = Int(data.labels![index])
+      if label == -100 { continue }
+      guard label >= 0, label < classes else {
+        throw CompressionError.labelOutOfRange(
+          data: data.name, sample: index, label: label, classes: classes)
+      }
+      count += 1
+      if best[row] == label { correct += 1 }
+      loss += crossEntropy(logits, row: row, label: label, isProbability: isProbability)
+    }
+    done += indices.count
+    progress?.advance(done, detail: "")
+  }
+  let result = Evaluation(
+    correct: correct, count: count, meanLoss: count > 0 ? loss / Double(count) : nil)
+  progress?.end("top-1 \(correct) of \(count)")
+  return result
+}
+
+/// Compares the outputs of two networks on the same data.
+///
+/// - Throws: ``CompressionError`` when the data does not fit or the outputs have other names or
+///   shapes, `RuntimeError`.
+public func compare(
+  _ first: Graph, _ second: Graph, on data: Dataset, batchSize: Int = 250,
+  progress: (any ProgressReporting)? = nil
+) throws -> Agreement {
+  let names = first.outputs.map(\.name)
+  guard names == second.outputs.map(\.name) else {
+    throw CompressionError.outputsDiffer(first: names, second: second.outputs.map(\.name))
+  }
+  let firstData = try data.fitted(to: first)
+  let secondData = try data.fitted(to: second)
+  let firstRunner = BatchRunner(first, batchSize: batchSize)
+  let secondRunner = BatchRunner(second, batchSize: firstRunner.batchSize)
+  var agreeing = 0
+  var largest = 0.0
+  // 0 belongs to the range, so that a constant output has one.
+  var low: Float = 0
+  var high: Float = 0
+  progress?.begin("compare", total: data.count, unit: "samples")
+  for start in stride(from: 0, to: data.count, by: firstRunner.batchSize) {
+    let indices = Array(start..<min(start + firstRunner.batchSize, data.count))
+    var left: [String: Tensor] = [:]
+    try firstRunner.run(firstData, indices) { left = $1 }
+    var right: [String: Tensor] = [:]
+    try secondRunner.run(secondData, indices) { _, outputs in
+      right = right.isEmpty ? outputs : right.merging(outputs) { $0.followed(by: $1) }
+    }
+    for name in names {
+      guard let a = left[name], let b = right[name], a.shape == b.shape else {
+        throw CompressionError.outputsDiffer(first: names, second: names)
+      }
+      for (x, y) in zip(a.floats(), b.floats()) {
+        // A NaN on either side is a difference that no tolerance covers.
+        let difference = Double(abs(x - y))
+        largest = difference.isNaN ? .infinity : max(largest, difference)
+        low = min(low, x)
+        high = max(high, x)
+      }
+    }
+    if let a = try? first.logits(left), let b = try? second.logits(right) {
+      agreeing += zip(topClasses(a), topClasses(b)).count { $0 == $1 }
+    }
+    progress?.advance(start + indices.count, detail: "")
+  }
+  progress?.end("")
+  return Agreement(
+    count: data.count, agreeing: agreeing, maximumDifference: largest,
+    outputRange: Double(high) - Double(low))
+}
+
+/// The loss in nats of one row of `[N, C]`, in double precision.
+private func crossEntropy(_ logits: Tensor, row: Int, label: Int, isProbability: Bool) -> Double {
+  let classes = logits.shape[1]
+  return logits.withUnsafeElements(of: Float.self) { values in
+    let row = values[row * classes..<(row + 1) * classes]
+    let own = Double(row[row.startIndex + label])
+    if isProbability { return -log(max(own, Double(Float.leastNormalMagnitude))) }
+    let largest = Double(row.max()!)
+    let sum = row.reduce(0.0) { $0 + exp(Double($1) - largest) }
+    return log(sum) + largest - own
+  }
+}
+
+extension Graph {
+  /// True when the first output is made by Softmax.
+  var endsInSoftmax: Bool {
+    guard let output = outputs.first?.name else { return false }
+    return nodes.contains { $0.op == "Softmax" && $0.outputs.contains(output) }
+  }
+}
+
+extension Tensor {
+  /// The rows of this tensor, then those of another.
+  func followed(by other: Tensor) -> Tensor {
+    guard rank > 0, other.rank == rank, other.elementType == elementType else { return self }
+    var joined = Tensor(zeros: [shape[0] + other.shape[0]] + shape.dropFirst(), elementType)
+    let size = byteCount
+    withUnsafeBytes { first in
+      other.withUnsafeBytes { second in
+        joined.withUnsafeMutableBytes { bytes in
+          bytes[..<size].copyBytes(from: first)
+          bytes[size...].copyBytes(from: second)
+        }
+      }
+    }
+    return joined
+  }
+}

@@ -1,0 +1,51 @@
+internal import BillhookGraph
+internal import BillhookTensor
+internal import OrderedCollections
+
+/// Compares a network with zeroed channels with the network without them.
+///
+/// Both must compute the same: the largest difference of any output may be 1e-4 of the outputs'
+/// range (with 0 in it). More than rounding means that a channel was cut in one tensor and
+/// not in another.
+///
+/// - Throws: ``CompressionError/notEquivalent(difference:range:samples:)``.
+func checkEquivalence(
+  _ masked: Graph, _ shrunk: Graph, data: Dataset?, settings: PruneSettings,
+  progress: (any ProgressReporting)?
+) throws -> PruneRecord.Equivalence {
+  // A cut that does not fit shows in every sample; more of them only cost time.
+  let limit = 64
+  let used = try data?.prefix(limit) ?? randomInputs(masked, count: 8, seed: settings.seed)
+  let agreement = try compare(
+    masked, shrunk, on: used, batchSize: min(settings.batchSize, used.count), progress: progress)
+  let result = PruneRecord.Equivalence(
+    maximumDifference: agreement.maximumDifference, outputRange: agreement.outputRange,
+    samples: used.count, inputs: data == nil ? "random inputs" : "data")
+  guard result.maximumDifference <= equivalenceTolerance * result.outputRange else {
+    throw CompressionError.notEquivalent(
+      difference: result.maximumDifference, range: result.outputRange, samples: used.count)
+  }
+  return result
+}
+
+/// The share of the outputs' range by which masked and shrunk network may differ.
+let equivalenceTolerance = 1e-4
+
+/// Seeded numbers in −1..<1 for every input; symbols other than the batch become 1.
+private func randomInputs(_ graph: Graph, count: Int, seed: UInt64) throws -> Dataset {
+  var inputs: OrderedDictionary<String, Tensor> = [:]
+  for input in graph.inputs {
+    let shape = [count] + (input.shape ?? []).dropFirst().map { $0.size ?? 1 }
+    var random = CounterRandom(seed: seed, stream: "equivalence.\(input.name)")
+    let numbers = (0..<shape.reduce(1, *)).map { _ in random.uniform() * 2 - 1 }
+    let tensor = Tensor(numbers, shape: shape)
+    inputs[input.name] =
+      switch input.elementType {
+      case .float32: tensor
+      case .int64: Tensor(numbers.map { _ in Int64(0) }, shape: shape)
+      case .int32: Tensor(numbers.map { _ in Int32(0) }, shape: shape)
+      default: Tensor(zeros: shape, input.elementType)
+      }
+  }
+  return try Dataset(name: "random inputs", inputs: inputs)
+}

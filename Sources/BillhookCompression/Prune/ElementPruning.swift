@@ -1,0 +1,199 @@
+internal import BillhookPlugins
+internal import BillhookTensor
+internal import Synchronization
+
+/// Sets the elements with the lowest scores of some tensors to zero.
+///
+/// A chunked scorer's scores are never stored: they go piece by piece into a streaming selection,
+/// pass after pass. Another scorer's are stored for one selection.
+struct ElementPruning {
+  struct Item {
+    var name: String
+    var context: LayerContext
+    /// Of any floating-point type, possibly in a mapped file.
+    var weight: Tensor
+    var statistics = LayerStatistics()
+  }
+  struct Result {
+    /// The elements that were selected, zeros among them.
+    var pruned: Int
+    var elements: Int
+    /// Indices of the items that the scorer skipped.
+    var skipped: [Int]
+  }
+
+  let scorer: Scorer
+  /// Chunks of a scorer start at multiples of this many elements, so a chunk's
+  /// number among the pieces is its first element divided by this.
+  static let pieceElements = 16_384
+  static let storedPieceElements = 16_384
+
+  /// The number of elements that a ratio selects: the nearest integer, of two the even one.
+  static func selectedCount(ratio: Double, elements: Int) -> Int {
+    min(elements, max(0, Int((ratio * Double(elements)).rounded(.toNearestOrEven))))
+  }
+
+  /// Prunes a fraction of all items together.
+  ///
+  /// - Parameters:
+  ///   - deliver: Gets each item's index, its pruned tensor in the item's own type, and the number
+  ///     of selected elements, in order.
+  func prune(
+    _ items: [Item], ratio: Double, deliver: (_ index: Int, _ tensor: Tensor, _ pruned: Int) throws -> Void
+  ) throws -> Result {
+    let scores = try items.map { try storedScores($0) }
+    let chosen = items.indices.filter { scorer.isPiecewise || scores[$0] != nil }
+    let elements = chosen.reduce(0) { $0 + items[$1].weight.count }
+    let wanted = Self.selectedCount(ratio: ratio, elements: elements)
+    let granule = scorer.isPiecewise ? Self.pieceElements : Self.storedPieceElements
+    var firstPiece: [Int] = []
+    var pieces = 0
+    for item in items {
+      firstPiece.append(pieces)
+      pieces += (item.weight.count + granule - 1) / granule
+    }
+    guard let selection = StreamingSelection(total: elements, lowest: wanted, pieces: pieces) else {
+      throw CompressionError.selectionFailed(plugin: scorer.descriptor.id)
+    }
+    try sample(items, into: selection, elements: elements)
+    let finite = Mutex(true)
+    passes: while true {
+      switch selection.nextPass() {
+      case .done: break passes
+      case .inconsistent:
+        throw CompressionError.selectionFailed(plugin: scorer.descriptor.id)
+      case .needed:
+        for index in chosen {
+          let first = firstPiece[index]
+          try forEachPiece(items[index], scores[index]) { element, _, scores in
+            if !selection.add(piece: first + element / granule, scores) {
+              finite.withLock { $0 = false }
+            }
+          }
+          guard finite.withLock({ $0 }) else {
+            throw CompressionError.scoresNotFinite(
+              plugin: scorer.descriptor.id, layer: items[index].name)
+          }
+          items[index].weight.discardPages()
+        }
+      }
+    }
+    var total = 0
+    for index in chosen {
+      let (tensor, pruned) = try write(
+        items[index], scores[index], selection, firstPiece: firstPiece[index], granule: granule)
+      total += pruned
+      try deliver(index, tensor, pruned)
+      items[index].weight.discardPages()
+    }
+    guard total == wanted else {
+      throw CompressionError.selectionFailed(plugin: scorer.descriptor.id)
+    }
+    return Result(
+      pruned: total, elements: elements,
+      skipped: items.indices.filter { !scorer.isPiecewise && scores[$0] == nil })
+  }
+
+  /// The item's tensor with zeros where its scores are among the lowest.
+  private func write(
+    _ item: Item, _ scores: Tensor?, _ selection: StreamingSelection, firstPiece: Int, granule: Int
+  ) throws -> (Tensor, Int) {
+    var target = Tensor(zeros: item.weight.shape)
+    let pruned = Atomic(0)
+    try target.withUnsafeMutableElements(of: Float.self) { buffer in
+      // Pieces are disjoint parts of the buffer, which outlives them.
+      nonisolated(unsafe) let base = buffer.baseAddress
+      try forEachPiece(item, scores) { element, weights, scores in
+        guard let base else { return }
+        pruned.add(
+          selection.prune(
+            piece: firstPiece + element / granule, scores, weights, into: base + element),
+          ordering: .relaxed)
+      }
+    }
+    let type = item.weight.elementType
+    return (
+      type == .float32 ? target : target.asFloatingPoint(type) ?? target,
+      pruned.load(ordering: .relaxed)
+    )
+  }
+
+  /// Scores of a scorer that works on whole layers; nil when it skips the layer or works piecewise.
+  private func storedScores(_ item: Item) throws -> Tensor? {
+    if scorer.isPiecewise { return nil }
+    let weight = item.weight.asFloat32()
+    var mask: Tensor?
+    if scorer.descriptor.needs.contains(.previousMask) {
+      mask = Tensor(weight.floats().map { $0 == 0 ? Float(0) : 1 }, shape: weight.shape)
+    }
+    return try scorer.score(
+      item.context, granularity: .element, weight: weight, mask: mask, statistics: item.statistics)
+  }
+
+  private func forEachPiece(
+    _ item: Item, _ scores: Tensor?,
+    _ body: @Sendable (Int, UnsafeBufferPointer<Float>, UnsafeBufferPointer<Float>) -> Void
+  ) throws {
+    let weight = item.weight.asFloat32()
+    guard let scores else {
+      try scorer.scoreChunks(
+        item.context, weight: weight, statistics: item.statistics, consume: body)
+      return
+    }
+    weight.withUnsafeElements(of: Float.self) { weights in
+      scores.withUnsafeElements(of: Float.self) { scores in
+        for start in stride(from: 0, to: scores.count, by: Self.storedPieceElements) {
+          let range = start..<min(start + Self.storedPieceElements, scores.count)
+          body(
+            start, UnsafeBufferPointer(rebasing: weights[range]),
+            UnsafeBufferPointer(rebasing: scores[range]))
+        }
+      }
+    }
+  }
+
+  /// Scores about 4096 clusters of 64 weights, so that a large selection needs fewer passes.
+  ///
+  /// Only for scorers that look at nothing but weights: the clusters come from everywhere, so no
+  /// layer's statistics belong to them. A wrong sample costs time, never exactness.
+  private func sample(
+    _ items: [Item], into selection: StreamingSelection, elements: Int
+  ) throws {
+    let cluster = 64
+    guard scorer.isPiecewise, scorer.descriptor.needs.isEmpty, elements > 1 << 20,
+      let first = items.first
+    else { return }
+    let step = max(elements / 4096, cluster)
+    var gathered: [Float] = []
+    gathered.reserveCapacity(4100 * cluster)
+    var offset = 0
+    for item in items where item.weight.elementType == .float32 {
+      item.weight.withUnsafeElements(of: Float.self) { weights in
+        while offset + cluster <= weights.count {
+          gathered += weights[offset..<offset + cluster]
+          offset += step
+        }
+      }
+      offset = max(0, offset - item.weight.count)
+    }
+    guard !gathered.isEmpty else { return }
+    var context = first.context
+    (context.outAxis, context.inAxis, context.groups) = (-1, -1, 1)
+    let collected = Mutex([Float](repeating: 0, count: gathered.count))
+    try scorer.scoreChunks(context, weight: Tensor(gathered)) { element, _, scores in
+      collected.withLock { $0.replaceSubrange(element..<element + scores.count, with: scores) }
+    }
+    collected.withLock { all in
+      all.withUnsafeBufferPointer { scores in
+        for start in stride(from: 0, to: scores.count, by: cluster) {
+          selection.sample(UnsafeBufferPointer(rebasing: scores[start..<start + cluster]))
+        }
+      }
+    }
+  }
+}
+
+extension Scorer {
+  /// True when element scores come piece by piece and are never stored.
+  var isPiecewise: Bool { isChunked && !descriptor.needs.contains(.previousMask) }
+}

@@ -1,0 +1,200 @@
+public import BillhookGraph
+public import BillhookPlugins
+internal import BillhookTensor
+
+/// Turns a network's weights, and with them its activations, into 8-bit integers.
+///
+/// The result is an ONNX network that stock runtimes run: QuantizeLinear and DequantizeLinear pairs
+/// (static and weight-only), or the integer operators (dynamic). Names and types of inputs and
+/// outputs stay.
+///
+/// - Parameters:
+///   - quantizer: Decides how each tensor is stored and makes scales and integers.
+///   - data: For the ranges of activations; needed by the static mode alone. Labels are not used.
+/// - Throws: ``CompressionError`` when nothing can be quantized, a pattern matches nothing or data is
+///   missing; `PluginError`, `GraphError`, `RuntimeError`.
+public func quantize(
+  _ graph: Graph, quantizer: Quantizer, settings: QuantizeSettings, data: Dataset? = nil,
+  progress: (any ProgressReporting)? = nil
+) throws -> QuantizeOutcome {
+  try settings.check()
+  if settings.mode == .static, data == nil { throw CompressionError.dataNeededForCalibration }
+  let raised = try graph.raisedOpset()
+  let (folded, names) = settings.mode == .weightOnly ? (raised, []) : raised.foldingBatchNorms()
+  var stage = try QuantizationStage(folded, quantizer: quantizer, settings: settings)
+  stage.record.foldedBatchNorms = names
+  stage.record.opsetBefore = graph.opset
+  stage.record.opsetAfter = raised.opset
+  try stage.quantizeWeights(progress: progress)
+  switch settings.mode {
+  case .static: try stage.makeStatic(data: data!, progress: progress)
+  case .dynamic: stage.makeDynamic()
+  case .weightOnly: stage.makeWeightOnly()
+  }
+  try stage.graph.verify()
+  return QuantizeOutcome(graph: stage.graph, record: stage.record)
+}
+
+/// A network on its way to integers.
+struct QuantizationStage {
+  struct Layer {
+    var layer: WeightedLayer
+    var context: LayerContext
+    var weight: Tensor
+    var quantized: QuantizedWeight
+    /// Position in the record.
+    var recordIndex: Int
+  }
+
+  var graph: Graph
+  var record: QuantizeRecord
+  var names: NamePool
+  let quantizer: Quantizer
+  let settings: QuantizeSettings
+  /// The layers whose weights are integers.
+  var layers: [Layer] = []
+  /// The DequantizeLinear nodes of biases, each with the output of the layer that reads it.
+  var biasNodes: [(reader: String, node: Node)] = []
+  private let candidates: [WeightedLayer]
+
+  init(_ graph: Graph, quantizer: Quantizer, settings: QuantizeSettings) throws {
+    self.graph = graph
+    self.quantizer = quantizer
+    self.settings = settings
+    names = NamePool(graph)
+    record = QuantizeRecord(
+      mode: settings.mode.rawValue, calibration: settings.calibrationName, calibrationSamples: 0,
+      weightRange: settings.weightRange.rawValue, layers: [], activations: [],
+      foldedBatchNorms: [], opsetBefore: graph.opset, opsetAfter: graph.opset, warnings: [])
+    candidates = try graph.weightedLayers()
+    record.layers = graph.quantizedAlready.map { .skipped($0, "it is quantized already") }
+    guard !candidates.isEmpty else {
+      if record.layers.isEmpty { throw CompressionError.noLayers(task: "quantize") }
+      throw CompressionError.nothingQuantized(
+        reasons: record.layers.map { "\"\($0.name)\": \($0.skipped ?? "")" })
+    }
+  }
+
+  /// Makes integers of the chosen layers' weights.
+  mutating func quantizeWeights(progress: (any ProgressReporting)?) throws {
+    let chosen = try settings.layers.select(candidates.map(\.name))
+    let range = settings.mode == .weightOnly ? nil : Optional(settings.weightRange)
+    let quantization = WeightQuantization(quantizer: quantizer, range: range)
+    progress?.begin("quantize weights", total: candidates.count, unit: "layers")
+    var done: [String: QuantizedWeight] = [:]
+    for (index, layer) in candidates.enumerated() {
+      let weight = graph.constant(layer.weight)!
+      var entry = QuantizeRecord.Layer(
+        name: layer.name, op: layer.op, weight: layer.weight, scheme: nil, bits: nil,
+        smallestScale: nil, largestScale: nil, signalToNoise: nil, saturationRisk: false,
+        inputRange: nil, skipped: nil)
+      let context = layer.context(index)
+      if !chosen[index] {
+        entry.skipped = "it was not chosen"
+      } else if let reason = obstacle(layer, weight) {
+        entry.skipped = reason
+      } else {
+        // Layers that share a weight share its integers.
+        let outcome =
+          try done[layer.weight].map { .quantized($0) }
+          ?? quantization.quantize(weight, context)
+        switch outcome {
+        case .skipped(let reason): entry.skipped = reason
+        case .quantized(let quantized):
+          if settings.mode != .weightOnly, let axis = quantized.axis, axis != layer.outAxis {
+            entry.skipped = "its scales do not lie along its output channels"
+            break
+          }
+          done[layer.weight] = quantized
+          quantized.describe(&entry)
+          if quantized.saturationRisk, settings.weightRange == .full {
+            record.warnings.append(
+              "The layer \"\(layer.name)\" keeps eight bits; without VNNI its integer sums can "
+                + "saturate.")
+          }
+          layers.append(
+            Layer(
+              layer: layer, context: context, weight: weight, quantized: quantized,
+              recordIndex: record.layers.count))
+        }
+      }
+      record.layers.append(entry)
+      progress?.advance(index + 1, detail: layer.name)
+    }
+    progress?.end("\(layers.count) layers")
+    guard !layers.isEmpty else {
+      throw CompressionError.nothingQuantized(
+        reasons: record.layers.map { "\"\($0.name)\": \($0.skipped ?? "")" })
+    }
+  }
+
+  /// Why a layer cannot be quantized, or nil.
+  private func obstacle(_ layer: WeightedLayer, _ weight: Tensor) -> String? {
+    guard weight.elementType == .float32 else {
+      return "its weights are \(weight.elementType), not float32"
+    }
+    if graph.outputs.contains(where: { $0.name == layer.weight }) {
+      return "its weight is an output of the network"
+    }
+    for (index, node) in graph.nodes.enumerated() {
+      for (position, input) in node.inputs.enumerated() where input == layer.weight {
+        let reader = candidates.first { $0.nodeIndex == index }
+        guard position == 1, let reader, reader.outAxis == layer.outAxis, reader.op == layer.op
+        else { return "its weight is also read by \"\(node.displayName)\"" }
+      }
+    }
+    let node = graph.nodes[layer.nodeIndex]
+    if layer.op == "Gemm", settings.mode != .weightOnly {
+      guard node.float("alpha", default: 1) == 1, node.float("beta", default: 1) == 1 else {
+        return "it has an alpha or beta other than 1"
+      }
+      guard node.int("transA", default: 0) == 0 else { return "it transposes its input" }
+    }
+    return nil
+  }
+}
+
+extension QuantizeRecord.Layer {
+  static func skipped(_ node: Node, _ reason: String) -> QuantizeRecord.Layer {
+    QuantizeRecord.Layer(
+      name: node.displayName, op: node.op, weight: node.input(1) ?? "", scheme: nil, bits: nil,
+      smallestScale: nil, largestScale: nil, signalToNoise: nil, saturationRisk: false,
+      inputRange: nil, skipped: reason)
+  }
+}
+
+extension Graph {
+  /// Layers whose weight comes out of a DequantizeLinear, and those that compute with integers.
+  fileprivate var quantizedAlready: [Node] {
+    let producers = producers()
+    return nodes.filter { node in
+      if ["ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul"].contains(node.op) {
+        return true
+      }
+      guard ["Conv", "Gemm", "MatMul"].contains(node.op), let weight = node.input(1),
+        let index = producers[weight]
+      else { return false }
+      return nodes[index].op == "DequantizeLinear"
+    }
+  }
+}
+
+extension QuantizeSettings {
+  var calibrationName: String {
+    guard mode == .static else { return "none" }
+    return switch calibration {
+    case .minMax: "min-max"
+    case .percentile(let value): "percentile \(value)"
+    }
+  }
+
+  func check() throws(CompressionError) {
+    if case .percentile(let value) = calibration, !(50...100).contains(value) {
+      throw .percentileOutOfRange(value)
+    }
+    guard samples >= 1 else { throw .settingOutOfRange("samples", "\(samples)", "at least 1") }
+    guard batchSize >= 1 else {
+      throw .settingOutOfRange("batch size", "\(batchSize)", "at least 1")
+    }
+  }
+}

@@ -1,0 +1,63 @@
+public import BillhookPlugins
+public import BillhookTensor
+public import OrderedCollections
+
+/// Quantizes the weights of a checkpoint, tensor by tensor.
+///
+/// Quantized are the floating-point tensors of rank 2 and more that the settings' patterns choose by
+/// name. `NAME` becomes the integers, followed by `NAME.scale` (float32) and, unless all are zero,
+/// `NAME.zero_point`; all other tensors are handed on as they are.
+///
+/// - Parameters:
+///   - tensors: By name, usually views of a mapped file.
+///   - write: Gets every tensor once, in the given order.
+/// - Throws: ``CompressionError`` when the mode is not weight-only or nothing was quantized,
+///   `PluginError`, and what `write` throws.
+public func quantizeCheckpoint(
+  _ tensors: OrderedDictionary<String, Tensor>, quantizer: Quantizer, settings: QuantizeSettings,
+  progress: (any ProgressReporting)? = nil, write: (String, Tensor) throws -> Void
+) throws -> QuantizeRecord {
+  try settings.check()
+  guard settings.mode == .weightOnly else {
+    throw CompressionError.graphNeeded(task: "\(settings.mode.rawValue) quantization")
+  }
+  let chosen = try checkpointWeights(tensors, settings.layers, task: "quantize")
+  var index: [String: Int] = [:]
+  for (position, name) in chosen.enumerated() { index[name] = position }
+  let quantization = WeightQuantization(quantizer: quantizer, range: nil)
+  var record = QuantizeRecord(
+    mode: settings.mode.rawValue, calibration: settings.calibrationName, calibrationSamples: 0,
+    weightRange: settings.weightRange.rawValue, layers: [], activations: [], foldedBatchNorms: [],
+    opsetBefore: 0, opsetAfter: 0, warnings: [])
+  progress?.begin("quantize weights", total: chosen.count, unit: "tensors")
+  for (name, tensor) in tensors {
+    guard let position = index[name] else {
+      try write(name, tensor)
+      continue
+    }
+    var entry = QuantizeRecord.Layer(
+      name: name, op: "Weight", weight: name, scheme: nil, bits: nil, smallestScale: nil,
+      largestScale: nil, signalToNoise: nil, saturationRisk: false, inputRange: nil, skipped: nil)
+    switch try quantization.quantize(tensor.asFloat32(), .checkpoint(name, index: position)) {
+    case .skipped(let reason):
+      entry.skipped = reason
+      try write(name, tensor)
+    case .quantized(let quantized):
+      quantized.describe(&entry)
+      try write(name, quantized.integers)
+      try write("\(name).scale", quantized.parameters.scale)
+      if quantized.zeroPoints.contains(where: { $0 != 0 }) {
+        try write("\(name).zero_point", quantized.parameters.zeroPoint)
+      }
+    }
+    tensor.discardPages()
+    record.layers.append(entry)
+    progress?.advance(position + 1, detail: name)
+  }
+  progress?.end("")
+  guard record.layers.contains(where: { $0.skipped == nil }) else {
+    throw CompressionError.nothingQuantized(
+      reasons: record.layers.map { "\"\($0.name)\": \($0.skipped ?? "")" })
+  }
+  return record
+}
