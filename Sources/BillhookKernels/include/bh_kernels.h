@@ -1,6 +1,7 @@
 // Everything that Swift sees of the kernel core.
 #ifndef BH_KERNELS_H
 #define BH_KERNELS_H
+#include "bh_fp_state.h"
 #include "bh_half.h"
 #include "bh_loss.h"
 #include "bh_optimizer.h"
