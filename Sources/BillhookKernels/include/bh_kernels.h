@@ -1,14 +1,17 @@
 // Everything that Swift sees of the kernel core.
 #ifndef BH_KERNELS_H
 #define BH_KERNELS_H
+
 #include "bh_fp_state.h"
 #include "bh_half.h"
 #include "bh_loss.h"
 #include "bh_optimizer.h"
+#include "bh_plan.h"
 #include "bh_quantize.h"
 #include "bh_random.h"
 #include "bh_score.h"
 #include "bh_select.h"
 #include "bh_simd.h"
 #include "bh_threads.h"
+
 #endif

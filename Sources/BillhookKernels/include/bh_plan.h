@@ -1,0 +1,212 @@
+// Plans: a list of operations over values, compiled once for fixed shapes and run many times.
+//
+// The caller adds operations in the order in which they run. The kernel core chooses the memory
+// layout of each value, reorders only where two neighbours disagree, packs constants once, and
+// puts all intermediate values into one arena by their lifetimes. The caller never sees a layout:
+// values go in and out in plain row-major order.
+//
+// Values are named by small integers. Every function that makes one returns BH_PLAN_ERROR when it
+// cannot, with a sentence in bh_plan_error. Shapes: activations [N, C, D...], convolution weights
+// [O, I / groups, K...], matrices as stated. One thread at a time may use a plan.
+#ifndef BH_PLAN_H
+#define BH_PLAN_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define BH_PLAN_ERROR (-1)
+#define BH_PLAN_NONE (-1)      // an optional value that is left out
+#define BH_PLAN_MAX_RANK 12
+
+#define BH_TYPE_F32 1          // the numbers of ONNX's data types
+#define BH_TYPE_U8 2
+#define BH_TYPE_S8 3
+#define BH_TYPE_S32 6
+
+typedef struct bh_plan bh_plan;
+
+// A window that slides over up to three spatial axes; unused axes hold 1, 1, 1, 0, 0.
+typedef struct bh_window {
+  int64_t spatial_axes;        // 1 to 3
+  int64_t kernel[3];           // pooling only; a convolution takes it from its weights
+  int64_t stride[3];
+  int64_t dilation[3];         // 1 = dense
+  int64_t pad_begin[3];
+  int64_t pad_end[3];
+  int64_t groups;              // convolution only
+} bh_window;
+
+#define BH_ACTIVATION_NONE 0
+#define BH_ACTIVATION_RELU 1
+#define BH_ACTIVATION_CLIP 2   // to [low, high]
+#define BH_ACTIVATION_SIGMOID 3
+
+typedef struct bh_activation {
+  int32_t kind;
+  float low, high;             // CLIP only
+} bh_activation;
+
+#define BH_BINARY_ADD 0
+#define BH_BINARY_MUL 1
+
+#define BH_POOL_MAX 0
+#define BH_POOL_AVERAGE_EXCLUDE_PAD 1
+#define BH_POOL_AVERAGE_INCLUDE_PAD 2
+
+// An empty plan; null when memory is short.
+bh_plan *bh_plan_new(void);
+void bh_plan_free(bh_plan *plan);
+// Why the last call failed; valid until the next call. Never null.
+const char *bh_plan_error(const bh_plan *plan);
+
+// --- Values from outside -------------------------------------------------------------------------
+
+// A value that each run gets by pointer, in plain layout.
+int32_t bh_plan_input(bh_plan *plan, int32_t type, int32_t rank, const int64_t *dims);
+// A tensor that never changes. The bytes are copied.
+int32_t bh_plan_constant(bh_plan *plan, int32_t type, int32_t rank, const int64_t *dims,
+                         const void *data);
+// A float tensor that stays between runs and may change: a weight in training, a statistic.
+int32_t bh_plan_parameter(bh_plan *plan, int32_t rank, const int64_t *dims, const float *data);
+
+// --- Layers --------------------------------------------------------------------------------------
+
+// y = activation(conv(x, w) + bias + residual). bias [O] and residual (shape of y) may be NONE.
+int32_t bh_plan_conv(bh_plan *plan, int32_t x, int32_t w, int32_t bias, const bh_window *window,
+                     int32_t residual, bh_activation activation);
+int32_t bh_plan_conv_backward_data(bh_plan *plan, int32_t dy, int32_t w, int32_t x,
+                                   const bh_window *window);
+// Writes dw in the layout of w, and db [O] unless `bias` is NONE.
+int32_t bh_plan_conv_backward_weights(bh_plan *plan, int32_t dy, int32_t x, int32_t w, int32_t bias,
+                                      const bh_window *window, int32_t *dw, int32_t *db);
+
+// y[N, O] = activation(x[N, K] . w^T + bias); w is [O, K].
+int32_t bh_plan_dense(bh_plan *plan, int32_t x, int32_t w, int32_t bias, bh_activation activation);
+int32_t bh_plan_dense_backward_data(bh_plan *plan, int32_t dy, int32_t w, int32_t x);
+int32_t bh_plan_dense_backward_weights(bh_plan *plan, int32_t dy, int32_t x, int32_t w, int32_t bias,
+                                       int32_t *dw, int32_t *db);
+
+// C[..., M, N] = A[..., M, K] . B[..., K, N]; a flag swaps the last two axes of a factor first.
+// The leading axes broadcast.
+int32_t bh_plan_matmul(bh_plan *plan, int32_t a, int32_t b, int32_t transpose_a,
+                       int32_t transpose_b);
+
+// Batch normalisation over axis 1 by given statistics. All vectors are [C].
+int32_t bh_plan_batch_norm(bh_plan *plan, int32_t x, int32_t scale, int32_t shift, int32_t mean,
+                           int32_t variance, float epsilon);
+// By the batch's own statistics, with a ReLU behind it if wanted. running_mean and
+// running_variance are parameters: r <- m * r + (1 - m) * batch's (the variance of the population),
+// with m the node's momentum or the one set by bh_plan_set_momentum.
+int32_t bh_plan_batch_norm_training(bh_plan *plan, int32_t x, int32_t scale, int32_t shift,
+                                    int32_t running_mean, int32_t running_variance, float epsilon,
+                                    float momentum, int32_t relu);
+// y: what bh_plan_batch_norm_training returned. Returns dx.
+int32_t bh_plan_batch_norm_backward(bh_plan *plan, int32_t y, int32_t dy, int32_t *dscale,
+                                    int32_t *dshift);
+
+// --- Pooling, activations, arithmetic --------------------------------------------------------------
+
+int32_t bh_plan_pool(bh_plan *plan, int32_t x, int32_t kind, const bh_window *window,
+                     const int64_t *out_dims, int32_t training);
+// y: what bh_plan_pool returned for x, in training.
+int32_t bh_plan_pool_backward(bh_plan *plan, int32_t dy, int32_t y, int32_t x);
+
+int32_t bh_plan_activation(bh_plan *plan, int32_t x, bh_activation activation);
+// From y = activation(x) and dy. The gradient of CLIP is 0 at both ends.
+int32_t bh_plan_activation_backward(bh_plan *plan, int32_t dy, int32_t y, bh_activation activation);
+
+// Element-wise with ONNX (NumPy) broadcasting; out_dims is the broadcast shape.
+int32_t bh_plan_binary(bh_plan *plan, int32_t a, int32_t b, int32_t kind, int32_t rank,
+                       const int64_t *out_dims);
+// y = alpha * x + beta.
+int32_t bh_plan_linear(bh_plan *plan, int32_t x, float alpha, float beta);
+// Sums x over the axes in which dims is 1 (or which it lacks in front) and x is not: the gradient
+// of a broadcast.
+int32_t bh_plan_reduce_to(bh_plan *plan, int32_t x, int32_t rank, const int64_t *dims);
+
+int32_t bh_plan_softmax(bh_plan *plan, int32_t x, int32_t axis);
+int32_t bh_plan_softmax_backward(bh_plan *plan, int32_t dy, int32_t y, int32_t axis);
+
+// x * mask / (1 - ratio); a new mask each run, a function of (seed, stream, run, element).
+int32_t bh_plan_dropout(bh_plan *plan, int32_t x, float ratio, uint64_t seed, uint64_t stream);
+// y: what bh_plan_dropout returned.
+int32_t bh_plan_dropout_backward(bh_plan *plan, int32_t dy, int32_t y);
+
+// --- Shapes --------------------------------------------------------------------------------------
+
+int32_t bh_plan_reshape(bh_plan *plan, int32_t x, int32_t rank, const int64_t *dims);
+int32_t bh_plan_transpose(bh_plan *plan, int32_t x, const int32_t *permutation);
+int32_t bh_plan_concat(bh_plan *plan, const int32_t *xs, int32_t count, int32_t axis);
+// The part of x that starts at `begin` and has shape `dims`.
+int32_t bh_plan_slice(bh_plan *plan, int32_t x, const int64_t *begin, const int64_t *dims);
+
+// --- Integers ------------------------------------------------------------------------------------
+
+// q = saturate(round_half_even(x / scale) + zero_point); type is BH_TYPE_U8 or BH_TYPE_S8. Scales
+// and zero points: `count` of each along `axis`; count 1 is for the whole tensor.
+int32_t bh_plan_quantize(bh_plan *plan, int32_t x, int32_t type, const float *scale,
+                         const int32_t *zero_point, int64_t count, int32_t axis);
+// x = (q - zero_point) * scale.
+int32_t bh_plan_dequantize(bh_plan *plan, int32_t q, const float *scale, const int32_t *zero_point,
+                           int64_t count, int32_t axis);
+
+// How an integer layer's 32-bit sums become its output.
+typedef struct bh_requantize {
+  const float *scale;          // [O]: x scale * weight scale
+  const float *bias;           // [O], float, already multiplied out; null = none
+  bh_activation activation;
+  int32_t out_type;            // BH_TYPE_F32, U8 or S8
+  float out_scale;             // U8, S8: q = saturate(round(y / out_scale) + out_zero_point)
+  int32_t out_zero_point;
+} bh_requantize;
+
+// Integer convolution: sums of (x - x_zero_point) * (w - w_zero_point[o]), exact in 32 bits on every
+// CPU (wrapping as int32 does), then bias, activation and output as in `out`. w: int8 or uint8
+// [O, I / groups, K...], plain, copied; w_zero_point may be null for zeros.
+int32_t bh_plan_conv_integer(bh_plan *plan, int32_t x, int32_t x_zero_point, const void *w,
+                             int32_t w_type, const int32_t *w_zero_point, const int64_t *w_dims,
+                             const bh_window *window, const bh_requantize *out);
+// The same for x [N, K] and w [O, K].
+int32_t bh_plan_dense_integer(bh_plan *plan, int32_t x, int32_t x_zero_point, const void *w,
+                              int32_t w_type, const int32_t *w_zero_point, int64_t outputs,
+                              const bh_requantize *out);
+// Adds two quantized values of one shape and quantizes the sum: a residual connection.
+int32_t bh_plan_add_integer(bh_plan *plan, int32_t a, float a_scale, int32_t a_zero_point, int32_t b,
+                            float b_scale, int32_t b_zero_point, bh_activation activation,
+                            int32_t out_type, float out_scale, int32_t out_zero_point);
+
+// --- Running -------------------------------------------------------------------------------------
+
+// Keeps a value readable until the next run.
+int32_t bh_plan_keep(bh_plan *plan, int32_t value);
+// The number of operations so far: a place to stop at.
+int32_t bh_plan_position(const bh_plan *plan);
+// Lays out the arena. No operation can be added afterwards.
+int32_t bh_plan_finish(bh_plan *plan);
+// Bytes of the arena and of everything that stays between runs.
+int64_t bh_plan_arena_bytes(const bh_plan *plan);
+int64_t bh_plan_resident_bytes(const bh_plan *plan);
+
+// Points an input at its data; the memory must stay until the run ends.
+int32_t bh_plan_bind(bh_plan *plan, int32_t input, const void *data);
+// Runs the operations [begin, end).
+int32_t bh_plan_run(bh_plan *plan, int32_t begin, int32_t end);
+// Copies a value out in plain order; only when it is kept, or right after the operation that made it.
+int32_t bh_plan_read(bh_plan *plan, int32_t value, void *out);
+// Overwrites a kept value or a parameter from plain order.
+int32_t bh_plan_write(bh_plan *plan, int32_t value, const void *data);
+// Where a parameter and its gradient lie: the same layout, so element-wise updates need no reorder.
+// The count includes padding, which is zero in both and must stay zero.
+int32_t bh_plan_raw(bh_plan *plan, int32_t value, float **data, int64_t *count);
+// Overrides every training batch norm's momentum for the coming runs; NaN restores the nodes' own.
+void bh_plan_set_momentum(bh_plan *plan, float momentum);
+// What each operation is, for profiles: static text, never null.
+const char *bh_plan_describe(const bh_plan *plan, int32_t position);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,179 @@
+#include "integer_layer.h"
+
+#include "bh_plan.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "integer_layer.cc"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace billhook {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using D32 = hn::ScalableTag<int32_t>;
+using D16 = hn::Repartition<int16_t, D32>;
+using DF = hn::ScalableTag<float>;
+
+// Two vectors of outputs a block and six pixels a tile: twelve sums, two weights and one input fill
+// the sixteen registers of AVX2, and each loaded weight is used six times.
+constexpr int64_t kVectors = 2;
+constexpr int64_t kPixels = 6;
+
+int64_t Block() { return kVectors * static_cast<int64_t>(hn::Lanes(D32())); }
+
+HWY_INLINE void Store(const Epilogue &e, hn::Vec<D32> sum, int64_t channel, int64_t count,
+                      void *out, int64_t index) {
+  const D32 d32;
+  const DF df;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(df));
+  auto y = hn::MulAdd(hn::ConvertTo(df, sum), hn::LoadU(df, e.scale.data() + channel),
+                      hn::LoadU(df, e.bias.data() + channel));
+  if (e.activation == BH_ACTIVATION_RELU) y = hn::Max(y, hn::Zero(df));
+  if (e.activation == BH_ACTIVATION_CLIP)
+    y = hn::Min(hn::Max(y, hn::Set(df, e.low)), hn::Set(df, e.high));
+  if (e.out_type == BH_TYPE_F32) {
+    auto *target = static_cast<float *>(out) + index;
+    if (count >= lanes) {
+      hn::StoreU(y, df, target);
+    } else {
+      HWY_ALIGN float part[HWY_MAX_BYTES / sizeof(float)];
+      hn::Store(y, df, part);
+      for (int64_t i = 0; i < count; i++) target[i] = part[i];
+    }
+    return;
+  }
+  const bool is_signed = e.out_type == BH_TYPE_S8;
+  const float lowest = is_signed ? -128.f : 0.f, highest = is_signed ? 127.f : 255.f;
+  const auto zero = static_cast<float>(e.out_zero_point);
+  y = hn::Div(y, hn::Set(df, e.out_scale));
+  y = hn::Min(hn::Max(y, hn::Set(df, lowest - zero)), hn::Set(df, highest - zero));
+  const auto q = hn::Add(hn::NearestInt(y), hn::Set(d32, e.out_zero_point));
+  HWY_ALIGN int32_t part[HWY_MAX_BYTES / sizeof(int32_t)];
+  if (count >= lanes && !is_signed) {
+    const hn::Rebind<uint8_t, D32> d8;
+    hn::StoreU(hn::DemoteTo(d8, q), d8, static_cast<uint8_t *>(out) + index);
+  } else if (count >= lanes) {
+    const hn::Rebind<int8_t, D32> d8;
+    hn::StoreU(hn::DemoteTo(d8, q), d8, static_cast<int8_t *>(out) + index);
+  } else {
+    hn::Store(q, d32, part);
+    for (int64_t i = 0; i < count; i++) static_cast<uint8_t *>(out)[index + i] = static_cast<uint8_t>(part[i]);
+  }
+}
+
+template <int P>
+HWY_INLINE void Tile(const IntegerTask &task, int64_t block, int64_t pixel) {
+  const D32 d32;
+  const D16 d16;
+  const PackedWeights &w = *task.weights;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d32));
+  hn::Vec<D32> sum[P][kVectors], odd[P][kVectors];
+  for (int p = 0; p < P; p++)
+    for (int v = 0; v < kVectors; v++) sum[p][v] = odd[p][v] = hn::Zero(d32);
+  const int64_t pairs = w.pairs();
+  const int16_t *HWY_RESTRICT weights = w.values.data() + block * w.segments * pairs * w.block * 2;
+  for (int64_t s = 0; s < w.segments; s++) {
+    const int16_t *rows[P];
+    for (int p = 0; p < P; p++)
+      rows[p] = task.input + task.base[pixel + p] + task.segment_offset[s];
+    for (int64_t k = 0; k < pairs; k++) {
+      hn::Vec<D16> column[kVectors];
+      for (int v = 0; v < kVectors; v++) column[v] = hn::LoadU(d16, weights + v * 2 * lanes);
+      weights += kVectors * 2 * lanes;
+      for (int p = 0; p < P; p++) {
+        int32_t pair;
+        __builtin_memcpy(&pair, rows[p] + 2 * k, sizeof pair);
+        const auto input = hn::BitCast(d16, hn::Set(d32, pair));
+        for (int v = 0; v < kVectors; v++)
+          sum[p][v] =
+              hn::ReorderWidenMulAccumulate(d32, column[v], input, sum[p][v], odd[p][v]);
+      }
+    }
+  }
+  for (int p = 0; p < P; p++) {
+    for (int v = 0; v < kVectors; v++) {
+      const int64_t channel = block * w.block + v * lanes;
+      if (channel >= w.outputs) break;
+      Store(*task.epilogue, hn::RearrangeToOddPlusEven(sum[p][v], odd[p][v]), channel,
+            w.outputs - channel, task.out, (pixel + p) * task.out_stride + channel);
+    }
+  }
+}
+
+void Run(const IntegerTask &task, int64_t begin, int64_t end) {
+  const int64_t blocks = (task.weights->outputs + task.weights->block - 1) / task.weights->block;
+  for (int64_t block = 0; block < blocks; block++) {
+    int64_t pixel = begin;
+    for (; pixel + kPixels <= end; pixel += kPixels) Tile<kPixels>(task, block, pixel);
+    for (; pixel + 2 <= end; pixel += 2) Tile<2>(task, block, pixel);
+    for (; pixel < end; pixel++) Tile<1>(task, block, pixel);
+  }
+}
+
+template <class T>
+HWY_INLINE void Widen(const T *in, int64_t n, int32_t zero_point, int16_t *out) {
+  const hn::ScalableTag<int16_t> d16;
+  const hn::Rebind<T, decltype(d16)> d8;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d16));
+  const auto zero = hn::Set(d16, static_cast<int16_t>(zero_point));
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes)
+    hn::StoreU(hn::Sub(hn::PromoteTo(d16, hn::LoadU(d8, in + i)), zero), d16, out + i);
+  for (; i < n; i++) out[i] = static_cast<int16_t>(in[i] - zero_point);
+}
+
+void WidenU8(const uint8_t *in, int64_t n, int32_t zero_point, int16_t *out) {
+  Widen(in, n, zero_point, out);
+}
+void WidenS8(const int8_t *in, int64_t n, int32_t zero_point, int16_t *out) {
+  Widen(in, n, zero_point, out);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace billhook
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace billhook {
+
+HWY_EXPORT(Block);
+HWY_EXPORT(Run);
+HWY_EXPORT(WidenU8);
+HWY_EXPORT(WidenS8);
+
+int64_t integer_block() { return HWY_DYNAMIC_DISPATCH(Block)(); }
+
+void run_integer(const IntegerTask &task, int64_t begin, int64_t end) {
+  HWY_DYNAMIC_DISPATCH(Run)(task, begin, end);
+}
+
+void widen_u8(const uint8_t *in, int64_t n, int32_t zero_point, int16_t *out) {
+  HWY_DYNAMIC_DISPATCH(WidenU8)(in, n, zero_point, out);
+}
+
+void widen_s8(const int8_t *in, int64_t n, int32_t zero_point, int16_t *out) {
+  HWY_DYNAMIC_DISPATCH(WidenS8)(in, n, zero_point, out);
+}
+
+PackedWeights pack_weights(const std::vector<int16_t> &w, int64_t outputs, int64_t segments,
+                           int64_t length) {
+  PackedWeights packed{outputs, integer_block(), segments, length, {}};
+  const int64_t blocks = (outputs + packed.block - 1) / packed.block, pairs = packed.pairs();
+  packed.values.assign(blocks * segments * pairs * packed.block * 2, 0);
+  for (int64_t o = 0; o < outputs; o++) {
+    const int64_t block = o / packed.block, lane = o % packed.block;
+    for (int64_t s = 0; s < segments; s++) {
+      for (int64_t k = 0; k < length; k++) {
+        const int64_t pair = (block * segments + s) * pairs + k / 2;
+        packed.values[(pair * packed.block + lane) * 2 + k % 2] =
+            w[(o * segments + s) * length + k];
+      }
+    }
+  }
+  return packed;
+}
+
+}  // namespace billhook
+#endif

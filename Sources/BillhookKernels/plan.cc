@@ -1,0 +1,244 @@
+#include "plan.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+namespace billhook {
+
+Buffer::Buffer(size_t bytes) : bytes_((bytes + 63) / 64 * 64 + 64) {
+  data_ = std::aligned_alloc(64, bytes_);
+  if (!data_) throw PlanFailure("No memory for " + std::to_string(bytes) + " bytes.");
+  std::memset(data_, 0, bytes_);
+}
+
+Buffer::~Buffer() { std::free(data_); }
+
+std::string text(const Dims &dims) {
+  std::string result = "[";
+  for (size_t i = 0; i < dims.size(); i++) result += (i ? ", " : "") + std::to_string(dims[i]);
+  return result + "]";
+}
+
+memory::desc plain_layout(const Dims &dims, memory::data_type type) {
+  Dims sizes = dims, strides(dims.size(), 1);
+  if (sizes.empty()) sizes = strides = {1};  // oneDNN has no scalars
+  for (int i = static_cast<int>(sizes.size()) - 2; i >= 0; i--)
+    strides[i] = strides[i + 1] * std::max<int64_t>(sizes[i + 1], 1);
+  return memory::desc(sizes, type, strides);
+}
+
+memory::data_type data_type(int32_t type) {
+  switch (type) {
+    case BH_TYPE_F32: return memory::data_type::f32;
+    case BH_TYPE_U8: return memory::data_type::u8;
+    case BH_TYPE_S8: return memory::data_type::s8;
+    case BH_TYPE_S32: return memory::data_type::s32;
+  }
+  throw PlanFailure("Element type " + std::to_string(type) + " cannot be in a plan.");
+}
+
+Dims dims_of(int32_t rank, const int64_t *dims) {
+  if (rank < 0 || rank > BH_PLAN_MAX_RANK)
+    throw PlanFailure("A value has " + std::to_string(rank) + " axes; at most " +
+                      std::to_string(BH_PLAN_MAX_RANK) + " are possible.");
+  Dims result(dims, dims + rank);
+  for (int64_t size : result)
+    if (size < 1) throw PlanFailure("A value has shape " + text(result) + "; every axis must be at least 1.");
+  return result;
+}
+
+dnnl::engine &engine() {
+  static dnnl::engine cpu(dnnl::engine::kind::cpu, 0);
+  return cpu;
+}
+
+dnnl::stream &stream() {
+  static dnnl::stream order(engine());
+  return order;
+}
+
+void reorder_now(const memory::desc &from, const void *source, const memory::desc &to,
+                 void *target) {
+  dnnl::memory input(from, engine(), const_cast<void *>(source)), output(to, engine(), target);
+  dnnl::reorder(input, output).execute(stream(), input, output);
+  stream().wait();
+}
+
+namespace {
+
+// A key under which equal layouts meet. The descriptor is plain data, zeroed where unused.
+std::string key(const memory::desc &layout) {
+  return std::string(reinterpret_cast<const char *>(&layout.data), sizeof layout.data);
+}
+
+}  // namespace
+}  // namespace billhook
+
+using namespace billhook;
+
+Value &bh_plan::at(int32_t value) {
+  if (value < 0 || value >= static_cast<int32_t>(values.size()))
+    throw PlanFailure("There is no value " + std::to_string(value) + " in the plan.");
+  return values[value];
+}
+
+int32_t bh_plan::add_value(Kind kind, const Dims &dims, const memory::desc &layout) {
+  const auto index = static_cast<int32_t>(values.size());
+  Value value{kind, dims, layout, dnnl::memory(layout, engine(), DNNL_MEMORY_NONE), index};
+  values.push_back(std::move(value));
+  return index;
+}
+
+int32_t bh_plan::add_view(int32_t of, const Dims &dims, const memory::desc &layout) {
+  const int32_t root = at(of).root;
+  const Kind kind = at(of).kind;
+  const int32_t view = add_value(kind, dims, layout);
+  values[view].root = root;
+  values[view].own = values[root].own;
+  return view;
+}
+
+int32_t bh_plan::in_layout(int32_t value, const memory::desc &layout) {
+  if (at(value).layout == layout) return value;
+  const auto cached = reordered.find({value, key(layout)});
+  if (cached != reordered.end()) return cached->second;
+  int32_t result;
+  if (at(value).kind == Kind::constant) {
+    result = add_value(Kind::constant, at(value).dims, layout);
+    values[result].own = std::make_shared<Buffer>(layout.get_size());
+    reorder_now(at(value).layout, values[value].own->data(), layout, values[result].own->data());
+  } else {
+    result = add_intermediate(at(value).dims, layout);
+    dnnl::reorder::primitive_desc description(engine(), at(value).layout, engine(), layout);
+    add_primitive("Reorder", dnnl::reorder(description), {{DNNL_ARG_FROM, value}},
+                  {{DNNL_ARG_TO, result}});
+  }
+  reordered[{value, key(layout)}] = result;
+  return result;
+}
+
+int32_t bh_plan::parameter_in_layout(int32_t value, const memory::desc &layout) {
+  Value &parameter = at(value);
+  if (parameter.kind == Kind::parameter && !parameter.adopted && parameter.root == value) {
+    parameter.adopted = true;
+    if (parameter.layout != layout) {
+      // Plain until now, so the axes may be described as the user needs them.
+      auto moved = std::make_shared<Buffer>(layout.get_size());
+      reorder_now(parameter.layout, parameter.own->data(), layout, moved->data());
+      parameter.own = moved;
+      parameter.layout = layout;
+      parameter.memory = dnnl::memory(layout, engine(), DNNL_MEMORY_NONE);
+    }
+    return value;
+  }
+  return in_layout(value, layout);
+}
+
+int32_t bh_plan::with_dims(int32_t value, const Dims &dims) {
+  Value &source = at(value);
+  if (source.layout.dims() == dims) return value;
+  if (source.kind == Kind::parameter && !source.adopted) {
+    source.layout = plain_layout(dims, source.layout.data_type());
+    source.memory = dnnl::memory(source.layout, engine(), DNNL_MEMORY_NONE);
+    return value;
+  }
+  const int32_t base = plain(value);
+  return add_view(base, dims, plain_layout(dims, at(base).layout.data_type()));
+}
+
+int32_t bh_plan::unflattened(int32_t value) {
+  return at(value).flat_of == BH_PLAN_NONE ? value : at(value).flat_of;
+}
+
+int32_t bh_plan::plain(int32_t value) {
+  const int32_t source = at(value).flat_of;
+  if (source != BH_PLAN_NONE) {
+    const int32_t base = plain(source);
+    const Dims dims = at(value).dims;
+    return add_view(base, dims, plain_layout(dims, at(base).layout.data_type()));
+  }
+  const Value &stored = at(value);
+  return in_layout(value, plain_layout(stored.layout.dims(), stored.layout.data_type()));
+}
+
+void bh_plan::add_primitive(const char *name, const dnnl::primitive &primitive,
+                            std::vector<std::pair<int, int>> inputs,
+                            std::vector<std::pair<int, int>> outputs, int32_t in_place_source) {
+  Operation operation{name, primitive};
+  for (auto &[argument, value] : inputs) {
+    operation.arguments.push_back({argument, value});
+    operation.reads.push_back(value);
+  }
+  for (auto &[argument, value] : outputs) {
+    operation.arguments.push_back({argument, value});
+    operation.writes.push_back(value);
+  }
+  operation.in_place_source = in_place_source;
+  operations.push_back(std::move(operation));
+}
+
+void bh_plan::add_call(const char *name, std::vector<int> reads, std::vector<int> writes,
+                       std::function<void()> call) {
+  Operation operation{name};
+  operation.call = std::move(call);
+  operation.reads = std::move(reads);
+  operation.writes = std::move(writes);
+  operations.push_back(std::move(operation));
+}
+
+void *bh_plan::data(int32_t value) { return values[value].memory.get_data_handle(); }
+
+extern "C" {
+
+bh_plan *bh_plan_new(void) { return new (std::nothrow) bh_plan; }
+
+void bh_plan_free(bh_plan *plan) { delete plan; }
+
+const char *bh_plan_error(const bh_plan *plan) { return plan->error.c_str(); }
+
+int32_t bh_plan_input(bh_plan *plan, int32_t type, int32_t rank, const int64_t *dims) {
+  return plan->guarded([&] {
+    const Dims shape = dims_of(rank, dims);
+    return plan->add_value(Kind::input, shape, plain_layout(shape, data_type(type)));
+  });
+}
+
+int32_t bh_plan_constant(bh_plan *plan, int32_t type, int32_t rank, const int64_t *dims,
+                         const void *data) {
+  return plan->guarded([&] {
+    const Dims shape = dims_of(rank, dims);
+    const auto layout = plain_layout(shape, data_type(type));
+    const int32_t value = plan->add_value(Kind::constant, shape, layout);
+    plan->values[value].own = std::make_shared<Buffer>(layout.get_size());
+    std::memcpy(plan->values[value].own->data(), data, layout.get_size());
+    return value;
+  });
+}
+
+int32_t bh_plan_parameter(bh_plan *plan, int32_t rank, const int64_t *dims, const float *data) {
+  const int32_t value = bh_plan_constant(plan, BH_TYPE_F32, rank, dims, data);
+  if (value >= 0) plan->values[value].kind = Kind::parameter;
+  return value;
+}
+
+int32_t bh_plan_keep(bh_plan *plan, int32_t value) {
+  return plan->guarded([&] {
+    plan->at(plan->at(value).root).kept = true;
+    return 0;
+  });
+}
+
+int32_t bh_plan_position(const bh_plan *plan) {
+  return static_cast<int32_t>(plan->operations.size());
+}
+
+int32_t bh_plan_finish(bh_plan *plan) {
+  return plan->guarded([&] {
+    plan->lay_out();
+    plan->finished = true;
+    return 0;
+  });
+}
+
+}  // extern "C"

@@ -1,0 +1,131 @@
+// The inside of bh_plan.h: values with layouts, operations, the arena.
+#ifndef BH_PLAN_INTERNAL_H
+#define BH_PLAN_INTERNAL_H
+
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <map>
+#include <memory>
+#include <oneapi/dnnl/dnnl.hpp>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "bh_plan.h"
+
+namespace billhook {
+
+using Dims = std::vector<int64_t>;
+using dnnl::memory;
+
+// Memory at a 64-byte boundary, zero at first: blocked layouts count on zero padding.
+class Buffer {
+ public:
+  explicit Buffer(size_t bytes);
+  ~Buffer();
+  Buffer(const Buffer &) = delete;
+  Buffer &operator=(const Buffer &) = delete;
+  void *data() const { return data_; }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  void *data_;
+  size_t bytes_;
+};
+
+enum class Kind { input, constant, parameter, intermediate };
+
+struct Value {
+  Kind kind;
+  Dims dims;
+  memory::desc layout;
+  dnnl::memory memory;
+  int root;                          // whose bytes these are: itself, or the value it is a view of
+  int flat_of = BH_PLAN_NONE;        // Flatten: the value whose elements this lists, row by row
+  bool adopted = false;              // parameter: its layout is chosen
+  bool kept = false;
+  int first = std::numeric_limits<int>::max(), last = -1;  // operations that use it (roots only)
+  size_t offset = 0;
+  std::shared_ptr<Buffer> own;       // constants, parameters and kept values
+  // What the backward half needs of the forward operation that made this value.
+  std::shared_ptr<void> forward;
+};
+
+struct Operation {
+  const char *name;
+  dnnl::primitive primitive;         // empty when `call` is set
+  std::vector<std::pair<int, int>> arguments;  // DNNL_ARG_*, value
+  std::vector<dnnl_exec_arg_t> bound;
+  std::function<void()> call;
+  std::vector<int> reads, writes;
+  int in_place_source = BH_PLAN_NONE;  // may share its bytes with writes[0] when it dies here
+};
+
+class PlanFailure : public std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+std::string text(const Dims &dims);
+memory::desc plain_layout(const Dims &dims, memory::data_type type);
+memory::data_type data_type(int32_t type);
+Dims dims_of(int32_t rank, const int64_t *dims);
+dnnl::engine &engine();
+dnnl::stream &stream();
+// Reorders once, now.
+void reorder_now(const memory::desc &from, const void *source, const memory::desc &to, void *target);
+
+}  // namespace billhook
+
+struct bh_plan {
+  std::vector<billhook::Value> values;
+  std::vector<billhook::Operation> operations;
+  std::map<std::pair<int, std::string>, int> reordered;  // (value, layout) -> value
+  std::unique_ptr<billhook::Buffer> arena;
+  std::string error;
+  float momentum = std::numeric_limits<float>::quiet_NaN();
+  uint64_t run_count = 0;
+  bool finished = false;
+
+  billhook::Value &at(int32_t value);
+  int32_t add_value(billhook::Kind kind, const billhook::Dims &dims,
+                    const dnnl::memory::desc &layout);
+  int32_t add_intermediate(const billhook::Dims &dims, const dnnl::memory::desc &layout) {
+    return add_value(billhook::Kind::intermediate, dims, layout);
+  }
+  // A value with the bytes of another.
+  int32_t add_view(int32_t of, const billhook::Dims &dims, const dnnl::memory::desc &layout);
+  // The value in another layout: itself, a packed constant, or a reorder in the plan.
+  int32_t in_layout(int32_t value, const dnnl::memory::desc &layout);
+  // Parameters take the layout of their first user for good.
+  int32_t parameter_in_layout(int32_t value, const dnnl::memory::desc &layout);
+  int32_t plain(int32_t value);
+  // The value as a tensor of other axes with the same elements in the same order.
+  int32_t with_dims(int32_t value, const billhook::Dims &dims);
+  // The value that a Flatten looks at, or the value itself.
+  int32_t unflattened(int32_t value);
+  void add_primitive(const char *name, const dnnl::primitive &primitive,
+                     std::vector<std::pair<int, int>> inputs,
+                     std::vector<std::pair<int, int>> outputs,
+                     int32_t in_place_source = BH_PLAN_NONE);
+  void add_call(const char *name, std::vector<int> reads, std::vector<int> writes,
+                std::function<void()> call);
+  void *data(int32_t value);
+  void lay_out();
+
+  // Runs `body`; what it throws becomes bh_plan_error.
+  template <class Body>
+  int32_t guarded(Body body) {
+    try {
+      if (finished) throw billhook::PlanFailure("The plan is finished; nothing can be added.");
+      return body();
+    } catch (const dnnl::error &failure) {
+      error = std::string("oneDNN: ") + failure.what();
+    } catch (const std::exception &failure) {
+      error = failure.what();
+    }
+    return BH_PLAN_ERROR;
+  }
+};
+
+#endif

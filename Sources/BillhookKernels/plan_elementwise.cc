@@ -1,0 +1,162 @@
+// Activations, arithmetic with broadcasting, reductions, softmax.
+#include <algorithm>
+
+#include "plan.h"
+
+using namespace billhook;
+
+namespace {
+
+using dnnl::algorithm;
+using dnnl::prop_kind;
+
+// The forms whose gradient is told from the result.
+algorithm eltwise_algorithm(const bh_activation &activation) {
+  switch (activation.kind) {
+    case BH_ACTIVATION_RELU: return algorithm::eltwise_relu_use_dst_for_bwd;
+    case BH_ACTIVATION_CLIP: return algorithm::eltwise_clip_v2_use_dst_for_bwd;
+    case BH_ACTIVATION_SIGMOID: return algorithm::eltwise_logistic_use_dst_for_bwd;
+  }
+  throw PlanFailure("There is no activation " + std::to_string(activation.kind) + ".");
+}
+
+float low_of(const bh_activation &activation) {
+  return activation.kind == BH_ACTIVATION_CLIP ? activation.low : 0;
+}
+float high_of(const bh_activation &activation) {
+  return activation.kind == BH_ACTIVATION_CLIP ? activation.high : 0;
+}
+
+int32_t add_eltwise(bh_plan *plan, const char *name, int32_t x, algorithm kind, float alpha,
+                    float beta) {
+  const int32_t source = plan->unflattened(x);
+  const auto layout = plan->at(source).layout;
+  dnnl::eltwise_forward::primitive_desc description(
+      {prop_kind::forward_training, kind, layout, alpha, beta}, engine());
+  const int32_t y = plan->add_intermediate(plan->at(source).dims, layout);
+  plan->add_primitive(name, dnnl::eltwise_forward(description), {{DNNL_ARG_SRC, source}},
+                      {{DNNL_ARG_DST, y}}, source);
+  if (source == x) return y;
+  const Dims flat = plan->at(x).dims;
+  return bh_plan_reshape(plan, y, static_cast<int32_t>(flat.size()), flat.data());
+}
+
+Dims padded(Dims dims, size_t rank) {
+  while (dims.size() < rank) dims.insert(dims.begin(), 1);
+  return dims;
+}
+
+}  // namespace
+
+extern "C" {
+
+int32_t bh_plan_activation(bh_plan *plan, int32_t x, bh_activation activation) {
+  return plan->guarded([&] {
+    return add_eltwise(plan, "Activation", x, eltwise_algorithm(activation), low_of(activation),
+                       high_of(activation));
+  });
+}
+
+int32_t bh_plan_linear(bh_plan *plan, int32_t x, float alpha, float beta) {
+  return plan->guarded(
+      [&] { return add_eltwise(plan, "Linear", x, algorithm::eltwise_linear, alpha, beta); });
+}
+
+int32_t bh_plan_activation_backward(bh_plan *plan, int32_t dy, int32_t y,
+                                    bh_activation activation) {
+  return plan->guarded([&] {
+    const int32_t result = plan->unflattened(y);
+    if (result != y) dy = plan->with_dims(dy, plan->at(result).dims);
+    const auto layout = plan->at(result).layout;
+    const float low = low_of(activation), high = high_of(activation);
+    dnnl::eltwise_forward::primitive_desc hint(
+        {prop_kind::forward_training, eltwise_algorithm(activation), layout, low, high}, engine());
+    dnnl::eltwise_backward::primitive_desc description(
+        {eltwise_algorithm(activation), layout, layout, low, high}, engine(), hint);
+    dy = plan->in_layout(dy, layout);
+    const int32_t dx = plan->add_intermediate(plan->at(result).dims, layout);
+    plan->add_primitive("ActivationBackward", dnnl::eltwise_backward(description),
+                        {{DNNL_ARG_DIFF_DST, dy}, {DNNL_ARG_DST, result}}, {{DNNL_ARG_DIFF_SRC, dx}},
+                        dy);
+    if (result == y) return dx;
+    const Dims flat = plan->at(y).dims;
+    return bh_plan_reshape(plan, dx, static_cast<int32_t>(flat.size()), flat.data());
+  });
+}
+
+int32_t bh_plan_binary(bh_plan *plan, int32_t a, int32_t b, int32_t kind, int32_t rank,
+                       const int64_t *out_dims) {
+  return plan->guarded([&] {
+    const Dims dims = dims_of(rank, out_dims);
+    const auto operation =
+        kind == BH_BINARY_ADD ? algorithm::binary_add : algorithm::binary_mul;
+    if (plan->unflattened(a) != a) a = plan->plain(a);
+    if (plan->unflattened(b) != b) b = plan->plain(b);
+    // Only the second operand may be broadcast; both operations commute.
+    if (plan->at(a).dims != dims) std::swap(a, b);
+    if (plan->at(a).dims != dims) {
+      const auto layout = plain_layout(dims, memory::data_type::f32);
+      const int32_t zeros = plan->add_value(Kind::constant, dims, layout);
+      plan->values[zeros].own = std::make_shared<Buffer>(layout.get_size());
+      a = bh_plan_binary(plan, zeros, a, BH_BINARY_ADD, rank, out_dims);
+      if (a < 0) throw PlanFailure(std::string(plan->error));
+    }
+    if (plan->at(b).dims == dims) {
+      b = plan->in_layout(b, plan->at(a).layout);
+    } else {
+      b = plan->with_dims(b, padded(plan->at(b).dims, dims.size()));
+    }
+    const auto layout = plan->at(a).layout;
+    dnnl::binary::primitive_desc description({operation, layout, plan->at(b).layout, layout},
+                                             engine());
+    const int32_t y = plan->add_intermediate(dims, layout);
+    plan->add_primitive(kind == BH_BINARY_ADD ? "Add" : "Mul", dnnl::binary(description),
+                        {{DNNL_ARG_SRC_0, a}, {DNNL_ARG_SRC_1, b}}, {{DNNL_ARG_DST, y}}, a);
+    return y;
+  });
+}
+
+int32_t bh_plan_reduce_to(bh_plan *plan, int32_t x, int32_t rank, const int64_t *dims) {
+  return plan->guarded([&] {
+    const Dims target = dims_of(rank, dims);
+    if (plan->at(x).dims == target) return x;
+    if (plan->unflattened(x) != x) x = plan->plain(x);
+    const Dims source = plan->at(x).dims, wide = padded(target, source.size());
+    const auto layout = plain_layout(wide, memory::data_type::f32);
+    dnnl::reduction::primitive_desc description(
+        {algorithm::reduction_sum, plan->at(x).layout, layout, 0, 0}, engine());
+    const int32_t sum = plan->add_intermediate(wide, layout);
+    plan->add_primitive("ReduceSum", dnnl::reduction(description), {{DNNL_ARG_SRC, x}},
+                        {{DNNL_ARG_DST, sum}});
+    return plan->add_view(sum, target, plain_layout(target, memory::data_type::f32));
+  });
+}
+
+int32_t bh_plan_softmax(bh_plan *plan, int32_t x, int32_t axis) {
+  return plan->guarded([&] {
+    if (plan->unflattened(x) != x) x = plan->plain(x);
+    const auto layout = plan->at(x).layout;
+    dnnl::softmax_forward::primitive_desc description({prop_kind::forward_training, layout, axis},
+                                                      engine());
+    const int32_t y = plan->add_intermediate(plan->at(x).dims, layout);
+    plan->add_primitive("Softmax", dnnl::softmax_forward(description), {{DNNL_ARG_SRC, x}},
+                        {{DNNL_ARG_DST, y}}, x);
+    return y;
+  });
+}
+
+int32_t bh_plan_softmax_backward(bh_plan *plan, int32_t dy, int32_t y, int32_t axis) {
+  return plan->guarded([&] {
+    const auto layout = plan->at(y).layout;
+    dnnl::softmax_forward::primitive_desc hint({prop_kind::forward_training, layout, axis},
+                                               engine());
+    dnnl::softmax_backward::primitive_desc description({layout, layout, axis}, engine(), hint);
+    dy = plan->in_layout(dy, layout);
+    const int32_t dx = plan->add_intermediate(plan->at(y).dims, layout);
+    plan->add_primitive("SoftmaxBackward", dnnl::softmax_backward(description),
+                        {{DNNL_ARG_DIFF_DST, dy}, {DNNL_ARG_DST, y}}, {{DNNL_ARG_DIFF_SRC, dx}});
+    return dx;
+  });
+}
+
+}  // extern "C"
