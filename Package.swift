@@ -110,7 +110,9 @@ let package = Package(
     tests("BillhookTensorTests", ["BillhookTensor"]),
     tests("BillhookGraphTests", ["BillhookGraph", "BillhookTensor", collections]),
     tests("BillhookFormatsTests", ["BillhookFormats", "BillhookGraph", "BillhookTensor", protobuf]),
-    tests("BillhookRuntimeTests", ["BillhookRuntime", "BillhookGraph", "BillhookTensor"]),
+    tests(
+      "BillhookRuntimeTests",
+      ["BillhookRuntime", "BillhookGraph", "BillhookTensor", collections]),
     tests(
       "BillhookPluginsTests", ["BillhookPlugins", "BillhookKernels", "BillhookTensor"]),
     tests(

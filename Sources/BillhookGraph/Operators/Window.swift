@@ -11,6 +11,17 @@ public struct Window: Sendable, Equatable {
   /// Sizes of the spatial axes before and after.
   public var input: [Int]
   public var output: [Int]
+
+  /// A window over the whole input at once, without padding: global pooling.
+  public init(whole input: [Int]) {
+    kernel = input
+    strides = input.map { _ in 1 }
+    dilations = strides
+    padsBegin = input.map { _ in 0 }
+    padsEnd = padsBegin
+    self.input = input
+    output = strides
+  }
 }
 
 extension Window {

@@ -1,0 +1,170 @@
+internal import BillhookGraph
+internal import BillhookKernels
+internal import BillhookTensor
+
+/// How each operator becomes operations of a plan: the table that an operator is added to.
+enum ForwardRules {
+  /// Adds a step's operations and returns its output, with `activation` and `quantize` applied.
+  typealias Rule = @Sendable (Lowering, Step) throws(RuntimeError) -> LoweredValue
+
+  static let table: [String: Rule] = [
+    "Conv": LayerRules.conv,
+    "Gemm": LayerRules.gemm,
+    "MatMul": LayerRules.matmul,
+    "BatchNormalization": LayerRules.batchNorm,
+    "Relu": activation, "Sigmoid": activation, "Clip": activation,
+    "Add": add, "Mul": mul,
+    "MaxPool": maxPool, "AveragePool": averagePool, "GlobalAveragePool": globalAveragePool,
+    "Softmax": softmax,
+    "Dropout": dropout,
+    "Identity": ShapeRules.identity,
+    "Flatten": ShapeRules.reshape, "Reshape": ShapeRules.reshape,
+    "Transpose": ShapeRules.transpose, "Concat": ShapeRules.concat,
+    "QuantizeLinear": IntegerRules.quantize, "DequantizeLinear": IntegerRules.dequantize,
+  ]
+
+  private static func activation(
+    _ l: Lowering, _ step: Step
+  ) throws(RuntimeError) -> LoweredValue {
+    guard let activation = Activation(step.node, constant: { l.constant($0) }) else {
+      throw .unsupportedForm(
+        node: step.node.displayName, op: step.node.op, found: "bounds that are computed",
+        expected: "constant bounds")
+    }
+    return .computed(try l.plan.activation(try l.float(step.node.inputs[0]), activation))
+  }
+
+  private static func add(_ l: Lowering, _ step: Step) throws(RuntimeError) -> LoweredValue {
+    if let integers = try IntegerRules.add(l, step) { return integers }
+    return try l.finish(binary(l, step, BH_BINARY_ADD), step)
+  }
+
+  private static func mul(_ l: Lowering, _ step: Step) throws(RuntimeError) -> LoweredValue {
+    .computed(try binary(l, step, BH_BINARY_MUL))
+  }
+
+  private static func binary(
+    _ l: Lowering, _ step: Step, _ kind: Int32
+  ) throws(RuntimeError) -> PlanValue {
+    let operands = step.node.inputs
+    // Behind a trained layer a constant operand is a bias or a scale, and is trained too.
+    let isTrained = operands.contains { l.dependsOnParameters($0) }
+    func operand(_ name: String) throws(RuntimeError) -> PlanValue {
+      isTrained ? try l.parameter(name) : try l.float(name)
+    }
+    return try l.plan.binary(
+      try operand(operands[0]), try operand(operands[1]), kind, l.shape(step.node.outputs[0]))
+  }
+
+  private static func maxPool(_ l: Lowering, _ step: Step) throws(RuntimeError) -> LoweredValue {
+    try l.refuseSecondOutput(step.node, "indices")
+    let window = try l.poolingWindow(step.node)
+    let shape = l.shape(step.node.outputs[0])
+    // The maximum of integers is the integer of the maximum: a scale is positive.
+    if case .dequantized(let x, let grid)? = l.value(step.node.inputs[0]), grid.isPerTensor {
+      return .dequantized(
+        try l.plan.pool(x, BH_POOL_MAX, window, shape, training: false), grid)
+    }
+    let x = try l.float(step.node.inputs[0])
+    return .computed(
+      try l.plan.pool(x, BH_POOL_MAX, window, shape, training: l.mode == .training))
+  }
+
+  private static func averagePool(
+    _ l: Lowering, _ step: Step
+  ) throws(RuntimeError) -> LoweredValue {
+    let includesPadding = step.node.int("count_include_pad", default: 0) != 0
+    if includesPadding, step.node.int("ceil_mode", default: 0) != 0 {
+      // The last window may reach beyond the padding, which then must not be counted.
+      throw .unsupportedForm(
+        node: step.node.displayName, op: step.node.op,
+        found: "ceil_mode together with count_include_pad", expected: "one of the two")
+    }
+    return .computed(
+      try l.plan.pool(
+        try l.float(step.node.inputs[0]),
+        includesPadding ? BH_POOL_AVERAGE_INCLUDE_PAD : BH_POOL_AVERAGE_EXCLUDE_PAD,
+        try l.poolingWindow(step.node), l.shape(step.node.outputs[0]),
+        training: l.mode == .training))
+  }
+
+  private static func globalAveragePool(
+    _ l: Lowering, _ step: Step
+  ) throws(RuntimeError) -> LoweredValue {
+    let x = try l.float(step.node.inputs[0])
+    return .computed(
+      try l.plan.pool(
+        x, BH_POOL_AVERAGE_INCLUDE_PAD, Window(whole: Array(x.shape.dropFirst(2))),
+        l.shape(step.node.outputs[0]), training: l.mode == .training))
+  }
+
+  private static func softmax(_ l: Lowering, _ step: Step) throws(RuntimeError) -> LoweredValue {
+    let x = try l.float(step.node.inputs[0])
+    let form = SoftmaxForm(step.node, opset: l.graph.opset, shape: x.shape)
+    let y = try l.plan.softmax(try l.plan.reshape(x, form.shape), axis: form.axis)
+    return .computed(try l.plan.reshape(y, x.shape))
+  }
+
+  private static func dropout(_ l: Lowering, _ step: Step) throws(RuntimeError) -> LoweredValue {
+    try l.refuseSecondOutput(step.node, "mask")
+    let ratio =
+      l.constant(step.node.input(1))?.floats().first ?? step.node.float("ratio", default: 0.5)
+    guard l.mode == .training, ratio > 0 else { return try ShapeRules.identity(l, step) }
+    let stream = CounterRandom(seed: 0, stream: step.node.displayName).stream
+    return .computed(
+      try l.plan.dropout(
+        try l.float(step.node.inputs[0]), ratio: ratio, seed: l.seed, stream: stream))
+  }
+}
+
+/// A Softmax with the axes before opset 13's change brought to those after it.
+struct SoftmaxForm {
+  /// What to reshape to first.
+  var shape: [Int]
+  var axis: Int
+
+  init(_ node: Node, opset: Int, shape: [Int]) {
+    let given = node.int("axis", default: opset < 13 ? 1 : -1)
+    let axis = given < 0 ? given + shape.count : given
+    if opset < 13 {
+      // Until opset 12 all axes from `axis` on are one.
+      self.shape = [shape[..<axis].reduce(1, *), shape[axis...].reduce(1, *)]
+      self.axis = 1
+    } else {
+      self.shape = shape
+      self.axis = axis
+    }
+  }
+}
+
+extension Lowering {
+  /// True when a value is computed from something that is trained.
+  func dependsOnParameters(_ name: String) -> Bool { trained.contains(name) }
+
+  /// Applies what was fused behind a step and its kernel could not do itself.
+  func finish(_ value: PlanValue, _ step: Step) throws(RuntimeError) -> LoweredValue {
+    var value = value
+    if step.activation != .none { value = try plan.activation(value, step.activation) }
+    guard let node = step.quantize else { return .computed(value) }
+    return .computed(try plan.quantize(value, try grid(node, valueType: nil)))
+  }
+
+  func poolingWindow(_ node: Node) throws(RuntimeError) -> Window {
+    let input = Array(shape(node.inputs[0]).dropFirst(2))
+    do {
+      return try Window(node, kernel: node.ints("kernel_shape") ?? [], input: input)
+    } catch {
+      throw .graph(error)
+    }
+  }
+
+  func refuseSecondOutput(_ node: Node, _ what: String) throws(RuntimeError) {
+    guard node.outputs.count > 1, !node.outputs[1].isEmpty,
+      graph.nodes.contains(where: { $0.inputs.contains(node.outputs[1]) })
+        || graph.outputs.contains(where: { $0.name == node.outputs[1] })
+    else { return }
+    throw .unsupportedForm(
+      node: node.displayName, op: node.op, found: "its \(what) read by somebody",
+      expected: "the first output")
+  }
+}

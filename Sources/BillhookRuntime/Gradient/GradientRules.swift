@@ -1,0 +1,100 @@
+internal import BillhookGraph
+internal import BillhookKernels
+internal import BillhookTensor
+
+/// How the gradient flows back through each operator: the one table of gradient rules.
+enum GradientRules {
+  /// Adds the operations that turn `dy`, the gradient of a step's output, into those of its inputs.
+  typealias Rule = @Sendable (Backward, Step, _ dy: PlanValue) throws(RuntimeError) -> Void
+
+  static let table: [String: Rule] = [
+    "Conv": LayerGradients.conv,
+    "Gemm": LayerGradients.gemm,
+    "MatMul": LayerGradients.matmul,
+    "BatchNormalization": LayerGradients.batchNorm,
+    "Relu": activation, "Sigmoid": activation, "Clip": activation,
+    "Add": add, "Mul": mul,
+    "MaxPool": pool, "AveragePool": pool, "GlobalAveragePool": pool,
+    "Softmax": softmax,
+    "Dropout": dropout,
+    "Identity": identity,
+    "Flatten": reshape, "Reshape": reshape,
+    "Transpose": transpose, "Concat": concat,
+  ]
+
+  private static func activation(
+    _ b: Backward, _ step: Step, _ dy: PlanValue
+  ) throws(RuntimeError) {
+    guard let activation = Activation(step.node, constant: { b.lowering.constant($0) }) else {
+      return
+    }
+    let y = try b.forward(step.output)
+    try b.accumulate(step.node.inputs[0], try b.plan.activationBackward(dy, y, activation))
+  }
+
+  private static func add(_ b: Backward, _ step: Step, _ dy: PlanValue) throws(RuntimeError) {
+    for name in step.node.inputs where b.wants(name) {
+      try b.accumulate(name, try b.plan.reduce(dy, to: try b.forward(name).shape))
+    }
+  }
+
+  private static func mul(_ b: Backward, _ step: Step, _ dy: PlanValue) throws(RuntimeError) {
+    let names = step.node.inputs
+    for (own, other) in [(names[0], names[1]), (names[1], names[0])] where b.wants(own) {
+      let product = try b.plan.binary(dy, try b.forward(other), BH_BINARY_MUL, dy.shape)
+      try b.accumulate(own, try b.plan.reduce(product, to: try b.forward(own).shape))
+    }
+  }
+
+  private static func pool(_ b: Backward, _ step: Step, _ dy: PlanValue) throws(RuntimeError) {
+    let name = step.node.inputs[0]
+    try b.accumulate(
+      name, try b.plan.poolBackward(dy, try b.forward(step.output), try b.forward(name)))
+  }
+
+  private static func softmax(_ b: Backward, _ step: Step, _ dy: PlanValue) throws(RuntimeError) {
+    let y = try b.forward(step.output)
+    let form = SoftmaxForm(step.node, opset: b.lowering.graph.opset, shape: y.shape)
+    let dx = try b.plan.softmaxBackward(
+      try b.plan.reshape(dy, form.shape), try b.plan.reshape(y, form.shape), axis: form.axis)
+    try b.accumulate(step.node.inputs[0], try b.plan.reshape(dx, y.shape))
+  }
+
+  private static func dropout(_ b: Backward, _ step: Step, _ dy: PlanValue) throws(RuntimeError) {
+    let y = try b.forward(step.output)
+    // With a ratio of 0 the forward step was the identity.
+    let isIdentity = y == (try b.forward(step.node.inputs[0]))
+    try b.accumulate(
+      step.node.inputs[0], isIdentity ? dy : try b.plan.dropoutBackward(dy, y))
+  }
+
+  private static func identity(_ b: Backward, _ step: Step, _ dy: PlanValue) throws(RuntimeError) {
+    try b.accumulate(step.node.inputs[0], dy)
+  }
+
+  private static func reshape(_ b: Backward, _ step: Step, _ dy: PlanValue) throws(RuntimeError) {
+    let name = step.node.inputs[0]
+    try b.accumulate(name, try b.plan.reshape(dy, try b.forward(name).shape))
+  }
+
+  private static func transpose(_ b: Backward, _ step: Step, _ dy: PlanValue) throws(RuntimeError) {
+    let permutation =
+      step.node.ints("perm") ?? Array((0..<dy.shape.count).reversed())
+    var inverse = permutation
+    for (index, axis) in permutation.enumerated() { inverse[axis] = index }
+    try b.accumulate(step.node.inputs[0], try b.plan.transpose(dy, inverse))
+  }
+
+  private static func concat(_ b: Backward, _ step: Step, _ dy: PlanValue) throws(RuntimeError) {
+    let given = step.node.int("axis", default: 1)
+    let axis = given < 0 ? given + dy.shape.count : given
+    var begin = dy.shape.map { _ in 0 }
+    for name in step.node.inputs {
+      let shape = b.lowering.shape(name)
+      if b.wants(name) {
+        try b.accumulate(name, try b.plan.slice(dy, from: begin, shape))
+      }
+      begin[axis] += shape[axis]
+    }
+  }
+}

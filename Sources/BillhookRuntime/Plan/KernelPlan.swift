@@ -1,0 +1,333 @@
+internal import BillhookGraph
+internal import BillhookKernels
+internal import BillhookTensor
+
+/// A value of a ``KernelPlan``: its number there, and its plain shape.
+struct PlanValue: Equatable {
+  let id: Int32
+  let shape: [Int]
+  let elementType: ElementType
+}
+
+/// The kernel core's plan (bh_plan.h) with Swift types and thrown errors; the one place where it is
+/// called.
+final class KernelPlan {
+  private let plan: OpaquePointer
+  /// The node being lowered, for error messages.
+  var currentNode = ""
+
+  init() throws(RuntimeError) {
+    guard let plan = bh_plan_new() else { throw .outOfMemory }
+    self.plan = plan
+  }
+
+  deinit { bh_plan_free(plan) }
+
+  private func failure() -> RuntimeError {
+    .kernel(node: currentNode, reason: String(cString: bh_plan_error(plan)))
+  }
+
+  private func made(
+    _ id: Int32, _ shape: [Int], _ type: ElementType = .float32
+  ) throws(RuntimeError) -> PlanValue {
+    guard id >= 0 else { throw failure() }
+    return PlanValue(id: id, shape: shape, elementType: type)
+  }
+
+  private func check(_ status: Int32) throws(RuntimeError) {
+    guard status >= 0 else { throw failure() }
+  }
+
+  // MARK: Values from outside
+
+  func input(_ shape: [Int], _ type: ElementType) throws(RuntimeError) -> PlanValue {
+    try made(bh_plan_input(plan, type.rawValue, Int32(shape.count), shape.int64), shape, type)
+  }
+
+  func constant(_ tensor: Tensor) throws(RuntimeError) -> PlanValue {
+    let id = tensor.withUnsafeBytes {
+      bh_plan_constant(
+        plan, tensor.elementType.rawValue, Int32(tensor.rank), tensor.shape.int64, $0.baseAddress)
+    }
+    return try made(id, tensor.shape, tensor.elementType)
+  }
+
+  func parameter(_ tensor: Tensor) throws(RuntimeError) -> PlanValue {
+    let id = tensor.withUnsafeElements(of: Float.self) {
+      bh_plan_parameter(plan, Int32(tensor.rank), tensor.shape.int64, $0.baseAddress)
+    }
+    return try made(id, tensor.shape)
+  }
+
+  // MARK: Layers
+
+  func conv(
+    _ x: PlanValue, _ w: PlanValue, _ bias: PlanValue?, _ window: Convolving, residual: PlanValue?,
+    _ activation: Activation, _ shape: [Int]
+  ) throws(RuntimeError) -> PlanValue {
+    var window = window.kernelForm
+    return try made(
+      bh_plan_conv(
+        plan, x.id, w.id, bias.id, &window, residual.id, activation.kernelForm), shape)
+  }
+
+  func convBackwardData(
+    _ dy: PlanValue, _ w: PlanValue, _ x: PlanValue, _ window: Convolving
+  ) throws(RuntimeError) -> PlanValue {
+    var window = window.kernelForm
+    return try made(bh_plan_conv_backward_data(plan, dy.id, w.id, x.id, &window), x.shape)
+  }
+
+  func convBackwardWeights(
+    _ dy: PlanValue, _ x: PlanValue, _ w: PlanValue, _ bias: PlanValue?, _ window: Convolving
+  ) throws(RuntimeError) -> (weight: PlanValue, bias: PlanValue?) {
+    var window = window.kernelForm
+    var dw: Int32 = -1
+    var db: Int32 = -1
+    try check(
+      bh_plan_conv_backward_weights(plan, dy.id, x.id, w.id, bias.id, &window, &dw, &db))
+    return (try made(dw, w.shape), db < 0 ? nil : try made(db, bias!.shape))
+  }
+
+  func dense(
+    _ x: PlanValue, _ w: PlanValue, _ bias: PlanValue?, _ activation: Activation, _ shape: [Int]
+  ) throws(RuntimeError) -> PlanValue {
+    try made(bh_plan_dense(plan, x.id, w.id, bias.id, activation.kernelForm), shape)
+  }
+
+  func denseBackwardData(
+    _ dy: PlanValue, _ w: PlanValue, _ x: PlanValue
+  ) throws(RuntimeError) -> PlanValue {
+    try made(bh_plan_dense_backward_data(plan, dy.id, w.id, x.id), x.shape)
+  }
+
+  func denseBackwardWeights(
+    _ dy: PlanValue, _ x: PlanValue, _ w: PlanValue, _ bias: PlanValue?
+  ) throws(RuntimeError) -> (weight: PlanValue, bias: PlanValue?) {
+    var dw: Int32 = -1
+    var db: Int32 = -1
+    try check(bh_plan_dense_backward_weights(plan, dy.id, x.id, w.id, bias.id, &dw, &db))
+    return (try made(dw, w.shape), db < 0 ? nil : try made(db, bias!.shape))
+  }
+
+  func matmul(
+    _ a: PlanValue, _ b: PlanValue, transposeA: Bool = false, transposeB: Bool = false,
+    _ shape: [Int]
+  ) throws(RuntimeError) -> PlanValue {
+    try made(bh_plan_matmul(plan, a.id, b.id, transposeA ? 1 : 0, transposeB ? 1 : 0), shape)
+  }
+
+  func batchNorm(
+    _ x: PlanValue, scale: PlanValue, shift: PlanValue, mean: PlanValue, variance: PlanValue,
+    epsilon: Float
+  ) throws(RuntimeError) -> PlanValue {
+    try made(
+      bh_plan_batch_norm(plan, x.id, scale.id, shift.id, mean.id, variance.id, epsilon), x.shape)
+  }
+
+  func batchNormTraining(
+    _ x: PlanValue, scale: PlanValue, shift: PlanValue, mean: PlanValue, variance: PlanValue,
+    epsilon: Float, momentum: Float, relu: Bool
+  ) throws(RuntimeError) -> PlanValue {
+    try made(
+      bh_plan_batch_norm_training(
+        plan, x.id, scale.id, shift.id, mean.id, variance.id, epsilon, momentum, relu ? 1 : 0),
+      x.shape)
+  }
+
+  func batchNormBackward(
+    _ y: PlanValue, _ dy: PlanValue, channels: [Int]
+  ) throws(RuntimeError) -> (data: PlanValue, scale: PlanValue, shift: PlanValue) {
+    var scale: Int32 = -1
+    var shift: Int32 = -1
+    let data = try made(bh_plan_batch_norm_backward(plan, y.id, dy.id, &scale, &shift), y.shape)
+    return (data, try made(scale, channels), try made(shift, channels))
+  }
+
+  // MARK: Pooling, activations, arithmetic
+
+  func pool(
+    _ x: PlanValue, _ kind: Int32, _ window: Window, _ shape: [Int], training: Bool
+  ) throws(RuntimeError) -> PlanValue {
+    var window = window.kernelForm()
+    return try made(
+      bh_plan_pool(plan, x.id, kind, &window, shape.int64, training ? 1 : 0), shape, x.elementType)
+  }
+
+  func poolBackward(
+    _ dy: PlanValue, _ y: PlanValue, _ x: PlanValue
+  ) throws(RuntimeError) -> PlanValue {
+    try made(bh_plan_pool_backward(plan, dy.id, y.id, x.id), x.shape)
+  }
+
+  func activation(_ x: PlanValue, _ activation: Activation) throws(RuntimeError) -> PlanValue {
+    try made(bh_plan_activation(plan, x.id, activation.kernelForm), x.shape)
+  }
+
+  func activationBackward(
+    _ dy: PlanValue, _ y: PlanValue, _ activation: Activation
+  ) throws(RuntimeError) -> PlanValue {
+    try made(bh_plan_activation_backward(plan, dy.id, y.id, activation.kernelForm), y.shape)
+  }
+
+  func binary(
+    _ a: PlanValue, _ b: PlanValue, _ kind: Int32, _ shape: [Int]
+  ) throws(RuntimeError) -> PlanValue {
+    try made(bh_plan_binary(plan, a.id, b.id, kind, Int32(shape.count), shape.int64), shape)
+  }
+
+  func add(_ a: PlanValue, _ b: PlanValue, _ shape: [Int]) throws(RuntimeError) -> PlanValue {
+    try binary(a, b, BH_BINARY_ADD, shape)
+  }
+
+  func linear(_ x: PlanValue, alpha: Float, beta: Float) throws(RuntimeError) -> PlanValue {
+    try made(bh_plan_linear(plan, x.id, alpha, beta), x.shape)
+  }
+
+  func reduce(_ x: PlanValue, to shape: [Int]) throws(RuntimeError) -> PlanValue {
+    try made(bh_plan_reduce_to(plan, x.id, Int32(shape.count), shape.int64), shape)
+  }
+
+  func softmax(_ x: PlanValue, axis: Int) throws(RuntimeError) -> PlanValue {
+    try made(bh_plan_softmax(plan, x.id, Int32(axis)), x.shape)
+  }
+
+  func softmaxBackward(
+    _ dy: PlanValue, _ y: PlanValue, axis: Int
+  ) throws(RuntimeError) -> PlanValue {
+    try made(bh_plan_softmax_backward(plan, dy.id, y.id, Int32(axis)), y.shape)
+  }
+
+  func dropout(
+    _ x: PlanValue, ratio: Float, seed: UInt64, stream: UInt64
+  ) throws(RuntimeError) -> PlanValue {
+    try made(bh_plan_dropout(plan, x.id, ratio, seed, stream), x.shape)
+  }
+
+  func dropoutBackward(_ dy: PlanValue, _ y: PlanValue) throws(RuntimeError) -> PlanValue {
+    try made(bh_plan_dropout_backward(plan, dy.id, y.id), y.shape)
+  }
+
+  // MARK: Shapes
+
+  func reshape(_ x: PlanValue, _ shape: [Int]) throws(RuntimeError) -> PlanValue {
+    try made(
+      bh_plan_reshape(plan, x.id, Int32(shape.count), shape.int64), shape, x.elementType)
+  }
+
+  func transpose(_ x: PlanValue, _ permutation: [Int]) throws(RuntimeError) -> PlanValue {
+    try made(
+      bh_plan_transpose(plan, x.id, permutation.map { Int32($0) }),
+      permutation.map { x.shape[$0] }, x.elementType)
+  }
+
+  func concat(_ xs: [PlanValue], axis: Int, _ shape: [Int]) throws(RuntimeError) -> PlanValue {
+    try made(
+      bh_plan_concat(plan, xs.map(\.id), Int32(xs.count), Int32(axis)), shape, xs[0].elementType)
+  }
+
+  func slice(_ x: PlanValue, from begin: [Int], _ shape: [Int]) throws(RuntimeError) -> PlanValue {
+    try made(bh_plan_slice(plan, x.id, begin.int64, shape.int64), shape, x.elementType)
+  }
+
+  // MARK: Integers
+
+  func quantize(
+    _ x: PlanValue, _ grid: QuantizationGrid
+  ) throws(RuntimeError) -> PlanValue {
+    try made(
+      bh_plan_quantize(
+        plan, x.id, grid.elementType.rawValue, grid.scale, grid.zeroPoint, Int64(grid.scale.count),
+        Int32(grid.axis)), x.shape, grid.elementType)
+  }
+
+  func dequantize(
+    _ q: PlanValue, _ grid: QuantizationGrid
+  ) throws(RuntimeError) -> PlanValue {
+    try made(
+      bh_plan_dequantize(
+        plan, q.id, grid.scale, grid.zeroPoint, Int64(grid.scale.count), Int32(grid.axis)),
+      q.shape)
+  }
+
+  func integerLayer(
+    _ x: PlanValue, zeroPoint: Int32, weight: Tensor, weightZeroPoint: [Int32]?,
+    window: Convolving?,
+    output: Requantization, _ shape: [Int]
+  ) throws(RuntimeError) -> PlanValue {
+    let id = output.scale.withUnsafeBufferPointer { scale in
+      (output.bias ?? []).withUnsafeBufferPointer { bias in
+        weight.withUnsafeBytes { bytes in
+          var form = bh_requantize(
+            scale: scale.baseAddress, bias: output.bias == nil ? nil : bias.baseAddress,
+            activation: output.activation.kernelForm,
+            out_type: (output.target?.elementType ?? .float32).rawValue,
+            out_scale: output.target?.scale[0] ?? 1,
+            out_zero_point: output.target?.zeroPoint[0] ?? 0)
+          guard var window = window?.kernelForm else {
+            return bh_plan_dense_integer(
+              plan, x.id, zeroPoint, bytes.baseAddress, weight.elementType.rawValue,
+              weightZeroPoint, Int64(weight.shape[0]), &form)
+          }
+          return bh_plan_conv_integer(
+            plan, x.id, zeroPoint, bytes.baseAddress, weight.elementType.rawValue, weightZeroPoint,
+            weight.shape.int64, &window, &form)
+        }
+      }
+    }
+    return try made(id, shape, output.target?.elementType ?? .float32)
+  }
+
+  func addInteger(
+    _ a: PlanValue, _ aGrid: QuantizationGrid, _ b: PlanValue, _ bGrid: QuantizationGrid,
+    _ activation: Activation, _ target: QuantizationGrid
+  ) throws(RuntimeError) -> PlanValue {
+    try made(
+      bh_plan_add_integer(
+        plan, a.id, aGrid.scale[0], aGrid.zeroPoint[0], b.id, bGrid.scale[0], bGrid.zeroPoint[0],
+        activation.kernelForm, target.elementType.rawValue, target.scale[0], target.zeroPoint[0]),
+      a.shape, target.elementType)
+  }
+
+  // MARK: Running
+
+  func keep(_ value: PlanValue) throws(RuntimeError) { try check(bh_plan_keep(plan, value.id)) }
+  var position: Int32 { bh_plan_position(plan) }
+  func finish() throws(RuntimeError) { try check(bh_plan_finish(plan)) }
+  var arenaBytes: Int { Int(bh_plan_arena_bytes(plan)) }
+  var residentBytes: Int { Int(bh_plan_resident_bytes(plan)) }
+  func bind(_ value: PlanValue, to address: UnsafeRawPointer) {
+    _ = bh_plan_bind(plan, value.id, address)
+  }
+  func run(_ range: Range<Int32>) throws(RuntimeError) {
+    try check(bh_plan_run(plan, range.lowerBound, range.upperBound))
+  }
+  func read(_ value: PlanValue) throws(RuntimeError) -> Tensor {
+    var result = Tensor(zeros: value.shape, value.elementType)
+    try read(value, into: &result)
+    return result
+  }
+  func read(_ value: PlanValue, into tensor: inout Tensor) throws(RuntimeError) {
+    try check(tensor.withUnsafeMutableBytes { bh_plan_read(plan, value.id, $0.baseAddress) })
+  }
+  func write(_ value: PlanValue, _ tensor: Tensor) throws(RuntimeError) {
+    try check(tensor.withUnsafeBytes { bh_plan_write(plan, value.id, $0.baseAddress) })
+  }
+  /// A parameter's or gradient's floats in the plan's own layout, padding included.
+  func raw(_ value: PlanValue) -> UnsafeMutableBufferPointer<Float> {
+    var data: UnsafeMutablePointer<Float>?
+    var count: Int64 = 0
+    _ = bh_plan_raw(plan, value.id, &data, &count)
+    return UnsafeMutableBufferPointer(start: data, count: Int(count))
+  }
+  func setMomentum(_ momentum: Float?) { bh_plan_set_momentum(plan, momentum ?? .nan) }
+  func describe(_ position: Int32) -> String { String(cString: bh_plan_describe(plan, position)) }
+}
+
+extension [Int] {
+  fileprivate var int64: [Int64] { map(Int64.init) }
+}
+
+extension PlanValue? {
+  fileprivate var id: Int32 { self?.id ?? BH_PLAN_NONE }
+}
