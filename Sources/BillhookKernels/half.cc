@@ -1,7 +1,6 @@
 // The vector loops of the conversions to and from 16-bit floats, in integers only, so that they do
 // not depend on what the CPU's own conversions do with NaN and subnormal numbers.
 #include "bh_half.h"
-
 #include "parallel.h"
 #include "vector_targets.h"
 
@@ -81,8 +80,8 @@ int64_t ToBf16(const float *x, int64_t n, uint16_t *out) {
     const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(du, 1u));
     const auto rounded = hn::ShiftRight<16>(hn::Add(hn::Add(bits, hn::Set(du, 0x7FFFu)), odd));
     const auto sign = hn::And(hn::ShiftRight<16>(bits), hn::Set(du, 0x8000u));
-    const auto nan = hn::Gt(hn::BitCast(di, hn::And(bits, hn::Set(du, 0x7FFFFFFFu))),
-                            hn::Set(di, 0x7F800000));
+    const auto nan =
+        hn::Gt(hn::BitCast(di, hn::And(bits, hn::Set(du, 0x7FFFFFFFu))), hn::Set(di, 0x7F800000));
     const auto quiet = hn::Or(sign, hn::Set(du, 0x7FC0u));
     const auto half = hn::IfThenElse(hn::RebindMask(du, nan), quiet, rounded);
     hn::StoreU(Lower(hn::BitCast(di, half)), Halves(), out + i);

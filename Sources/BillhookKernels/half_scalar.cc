@@ -27,13 +27,15 @@ uint16_t to_f16(float value) {
     // Below 2^-14 the result is a multiple of 2^-24.
     return static_cast<uint16_t>(sign | static_cast<uint32_t>(nearbyintf(fabsf(value) * 0x1p24f)));
   }
-  // Rebias the exponent and drop 13 bits; a carry of the rounding runs into the exponent as it should.
+  // Rebias the exponent and drop 13 bits; a carry of the rounding runs into the exponent as it
+  // should.
   const uint32_t rounded = magnitude - 0x38000000u + 0xFFFu + (magnitude >> 13 & 1u);
   return static_cast<uint16_t>(sign | rounded >> 13);
 }
 
 float from_f16(uint16_t half) {
-  const uint32_t sign = (half & 0x8000u) << 16, exponent = half >> 10 & 0x1Fu, digits = half & 0x3FFu;
+  const uint32_t sign = (half & 0x8000u) << 16, exponent = half >> 10 & 0x1Fu,
+                 digits = half & 0x3FFu;
   if (exponent == 0x1F) {
     return float_of(sign | 0x7F800000u | digits << 13 | (digits != 0 ? 0x400000u : 0));
   }

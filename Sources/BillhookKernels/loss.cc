@@ -1,12 +1,11 @@
 // Softmax and the distillation loss over all rows.
-#include "bh_loss.h"
-
 #include <math.h>
 
 #include <algorithm>
 #include <new>
 #include <vector>
 
+#include "bh_loss.h"
 #include "exact.h"
 #include "loss_rows.h"
 #include "loss_rules.h"

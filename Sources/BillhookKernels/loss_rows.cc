@@ -133,7 +133,8 @@ HWY_INLINE SoftSums SumSoft(const DistillationRow &row, float student_top, float
       const auto s_exp = Exp(s), t_exp = Exp(t);
       s_sum = hn::Add(s_sum, s_exp);
       t_sum = hn::Add(t_sum, t_exp);
-      // Where the teacher's probability is 0, so is the term, whatever the logits (0 times infinity).
+      // Where the teacher's probability is 0, so is the term, whatever the logits (0 times
+      // infinity).
       const auto term = hn::Mul(t_exp, hn::Sub(t, s));
       const auto absent = hn::Eq(t_exp, hn::Zero(d));
       difference = hn::Add(difference, hn::IfThenZeroElse(absent, term));
@@ -195,8 +196,7 @@ void DistillationRowLoop(const DistillationRow &row, DistillationRowLoss *loss) 
   if (row.label >= 0) row.gradient[row.label] -= row.hard_factor;
 }
 
-void SoftmaxRow(const float *x, int64_t n, float inverse_temperature, bool logarithm,
-                float *out) {
+void SoftmaxRow(const float *x, int64_t n, float inverse_temperature, bool logarithm, float *out) {
   const Floats d;
   const int64_t step = hn::Lanes(d);
   const float largest = Largest(x, n);

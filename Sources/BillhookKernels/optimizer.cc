@@ -1,6 +1,5 @@
 // The vector loops of the optimiser steps.
 #include "bh_optimizer.h"
-
 #include "optimizer_factors.h"
 #include "parallel.h"
 #include "vector_targets.h"
@@ -39,8 +38,7 @@ int64_t SgdSpan(const bh_sgd &options, float gradient_scale, const float *gradie
     const uint8_t *kept = keep == nullptr ? nullptr : keep + i;
     const auto w = hn::LoadU(d, weights + i);
     // Separate products and sums: a fused one rounds once, and not every CPU has it.
-    const auto g =
-        hn::Add(hn::Mul(hn::LoadU(d, gradient + i), scale), hn::Mul(decay, w));
+    const auto g = hn::Add(hn::Mul(hn::LoadU(d, gradient + i), scale), hn::Mul(decay, w));
     auto direction = g;
     if (velocity != nullptr) {
       const auto v = hn::Add(hn::Mul(momentum, hn::LoadU(d, velocity + i)), g);
@@ -66,11 +64,10 @@ int64_t AdamSpan(const bh_adam &options, const AdamFactors &f, float gradient_sc
   for (; i + step <= n; i += step) {
     const uint8_t *kept = keep == nullptr ? nullptr : keep + i;
     auto w = hn::LoadU(d, weights + i);
-    const auto g =
-        hn::Add(hn::Mul(hn::LoadU(d, gradient + i), scale), hn::Mul(penalty, w));
+    const auto g = hn::Add(hn::Mul(hn::LoadU(d, gradient + i), scale), hn::Mul(penalty, w));
     const auto m = hn::Add(hn::Mul(beta1, hn::LoadU(d, first_moment + i)), hn::Mul(rest1, g));
-    const auto v = hn::Add(hn::Mul(beta2, hn::LoadU(d, second_moment + i)),
-                           hn::Mul(rest2, hn::Mul(g, g)));
+    const auto v =
+        hn::Add(hn::Mul(beta2, hn::LoadU(d, second_moment + i)), hn::Mul(rest2, hn::Mul(g, g)));
     w = hn::Sub(w, hn::Mul(shrink, w));
     const auto divisor = hn::Add(hn::Mul(hn::Sqrt(v), root), epsilon);
     w = hn::Sub(w, hn::Div(hn::Mul(rate, m), divisor));
@@ -102,8 +99,8 @@ void bh_sgd_step_f32(const bh_sgd *options, float gradient_scale, const float *g
         *options, gradient_scale, gradient + begin, at(keep, begin), weights + begin,
         at(velocity, begin), end - begin);
     const int64_t rest = begin + done;
-    bh_sgd_step_f32_scalar(options, gradient_scale, gradient + rest, at(keep, rest),
-                           weights + rest, at(velocity, rest), end - rest);
+    bh_sgd_step_f32_scalar(options, gradient_scale, gradient + rest, at(keep, rest), weights + rest,
+                           at(velocity, rest), end - rest);
   });
 }
 

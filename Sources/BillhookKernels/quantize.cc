@@ -130,15 +130,15 @@ void dequantize(int kind, const char *q, int64_t outer, int64_t channels, int64_
 }  // namespace bh
 
 void bh_quantize_f32_s8(const float *x, int64_t outer, int64_t channels, int64_t inner,
-                        const float *scales, const int32_t *zero_points, int32_t qmin,
-                        int32_t qmax, int8_t *q) {
+                        const float *scales, const int32_t *zero_points, int32_t qmin, int32_t qmax,
+                        int8_t *q) {
   bh::quantize(x, outer, channels, inner, scales, zero_points, {true, qmin, qmax},
                reinterpret_cast<char *>(q));
 }
 
 void bh_quantize_f32_u8(const float *x, int64_t outer, int64_t channels, int64_t inner,
-                        const float *scales, const int32_t *zero_points, int32_t qmin,
-                        int32_t qmax, uint8_t *q) {
+                        const float *scales, const int32_t *zero_points, int32_t qmin, int32_t qmax,
+                        uint8_t *q) {
   bh::quantize(x, outer, channels, inner, scales, zero_points, {false, qmin, qmax},
                reinterpret_cast<char *>(q));
 }
@@ -161,18 +161,18 @@ void bh_quantize_channels_f32_u8(const float *x, int64_t outer, int64_t channels
 
 void bh_dequantize_s8_f32(const int8_t *q, int64_t outer, int64_t channels, int64_t inner,
                           const float *scales, const int32_t *zero_points, float *out) {
-  bh::dequantize(0, reinterpret_cast<const char *>(q), outer, channels, inner, scales,
-                 zero_points, out);
+  bh::dequantize(0, reinterpret_cast<const char *>(q), outer, channels, inner, scales, zero_points,
+                 out);
 }
 
 void bh_dequantize_u8_f32(const uint8_t *q, int64_t outer, int64_t channels, int64_t inner,
                           const float *scales, const int32_t *zero_points, float *out) {
-  bh::dequantize(1, reinterpret_cast<const char *>(q), outer, channels, inner, scales,
-                 zero_points, out);
+  bh::dequantize(1, reinterpret_cast<const char *>(q), outer, channels, inner, scales, zero_points,
+                 out);
 }
 
 void bh_dequantize_s32_f32(const int32_t *q, int64_t outer, int64_t channels, int64_t inner,
                            const float *scales, const int32_t *zero_points, float *out) {
-  bh::dequantize(2, reinterpret_cast<const char *>(q), outer, channels, inner, scales,
-                 zero_points, out);
+  bh::dequantize(2, reinterpret_cast<const char *>(q), outer, channels, inner, scales, zero_points,
+                 out);
 }

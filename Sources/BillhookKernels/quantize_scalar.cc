@@ -28,7 +28,7 @@ float bh_affine_scale(float min, float max, int32_t qmin, int32_t qmax, int32_t 
   }
   const float exact = nearbyintf(static_cast<float>(qmin) - low / scale);
   // The comparison is written so that NaN takes qmin.
-  *zero_point = !(exact > static_cast<float>(qmin))   ? qmin
+  *zero_point = !(exact > static_cast<float>(qmin)) ? qmin
                 : exact >= static_cast<float>(qmax) ? qmax
                                                     : static_cast<int32_t>(exact);
   return scale;

@@ -89,12 +89,12 @@ void QuantizeSpanSigned(const float *x, int64_t n, float scale, int32_t zero_poi
                         int32_t qmax, int8_t *q) {
   QuantizeSpan(x, n, scale, zero_point, qmin, qmax, q);
 }
-void QuantizeSpanUnsigned(const float *x, int64_t n, float scale, int32_t zero_point,
-                          int32_t qmin, int32_t qmax, uint8_t *q) {
+void QuantizeSpanUnsigned(const float *x, int64_t n, float scale, int32_t zero_point, int32_t qmin,
+                          int32_t qmax, uint8_t *q) {
   QuantizeSpan(x, n, scale, zero_point, qmin, qmax, q);
 }
-void QuantizeEachSigned(const float *x, int64_t n, const float *scales,
-                        const int32_t *zero_points, int32_t qmin, int32_t qmax, int8_t *q) {
+void QuantizeEachSigned(const float *x, int64_t n, const float *scales, const int32_t *zero_points,
+                        int32_t qmin, int32_t qmax, int8_t *q) {
   QuantizeEach(x, n, scales, zero_points, qmin, qmax, q);
 }
 void QuantizeEachUnsigned(const float *x, int64_t n, const float *scales,

@@ -1,8 +1,7 @@
 // The vector loops of the counter-based generator.
-#include "bh_random.h"
-
 #include <algorithm>
 
+#include "bh_random.h"
 #include "parallel.h"
 #include "vector_targets.h"
 
@@ -47,8 +46,7 @@ void Blocks(uint64_t seed, uint64_t stream, uint64_t first, int64_t blocks, uint
       hn::StoreInterleaved2(front, back, d, reinterpret_cast<uint64_t *>(out + 4 * block));
     } else {
       hn::StoreInterleaved2(front, back, d, words);
-      std::copy_n(reinterpret_cast<const uint32_t *>(words), 4 * (blocks - block),
-                  out + 4 * block);
+      std::copy_n(reinterpret_cast<const uint32_t *>(words), 4 * (blocks - block), out + 4 * block);
     }
   }
 }
@@ -130,8 +128,7 @@ void bh_random_u32(uint64_t seed, uint64_t stream, uint64_t first, uint32_t *out
   });
 }
 
-void bh_random_uniform_f32(uint64_t seed, uint64_t stream, uint64_t first, float *out,
-                           int64_t n) {
+void bh_random_uniform_f32(uint64_t seed, uint64_t stream, uint64_t first, float *out, int64_t n) {
   bh::for_words(seed, stream, first, n, [=](int64_t i, const uint32_t *words, int64_t count) {
     HWY_DYNAMIC_DISPATCH(bh::UniformSpan)(words, count, out + i);
   });

@@ -1,11 +1,10 @@
 // Element-wise scores of bh_score.h.
-#include "bh_score.h"
-
 #include <math.h>
 
 #include <algorithm>
 #include <atomic>
 
+#include "bh_score.h"
 #include "parallel.h"
 #include "vector_targets.h"
 

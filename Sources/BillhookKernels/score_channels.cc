@@ -203,9 +203,8 @@ void add_channel_sums(int kind, const float *x, int64_t outer, int64_t channels,
       const int64_t part = job / cut.channel_runs, o = part * cut.outer_grain;
       const int64_t c = job % cut.channel_runs * cut.channel_grain;
       HWY_DYNAMIC_DISPATCH(AddChannelSums)
-      (kind, x + (o * channels + c) * inner, std::min(cut.outer_grain, outer - o),
-       channels * inner, std::min(cut.channel_grain, channels - c), inner,
-       partial.data() + part * channels + c);
+      (kind, x + (o * channels + c) * inner, std::min(cut.outer_grain, outer - o), channels * inner,
+       std::min(cut.channel_grain, channels - c), inner, partial.data() + part * channels + c);
     }
   });
   for (int64_t part = 0; part < cut.parts; part++) {

@@ -18,9 +18,8 @@ void bh_abs_power_f32_scalar(const float *x, int64_t n, float p, float *out) {
   }
 }
 
-void bh_abs_times_channel_f32_scalar(const float *x, int64_t first, int64_t n,
-                                     const float *factors, int64_t channels, int64_t inner,
-                                     float *out) {
+void bh_abs_times_channel_f32_scalar(const float *x, int64_t first, int64_t n, const float *factors,
+                                     int64_t channels, int64_t inner, float *out) {
   for (int64_t i = 0; i < n; i++) {
     out[i] = fabsf(x[i]) * factors[(first + i) / inner % channels];
   }

@@ -12,7 +12,6 @@
 
 #include "bh_score.h"
 #include "bh_select.h"
-#include "bh_threads.h"
 #include "select_bracket.h"
 #include "select_spans.h"
 
@@ -34,9 +33,6 @@ struct Level {
 constexpr Level levels[3] = {{20, 12}, {10, 10}, {0, 10}};
 constexpr int most_bins = 4096;
 
-uint32_t ascending(int32_t key) { return static_cast<uint32_t>(key) ^ 0x80000000u; }
-int32_t key_from(uint32_t bits) { return static_cast<int32_t>(bits ^ 0x80000000u); }
-
 }  // namespace
 
 struct bh_select {
@@ -51,13 +47,11 @@ struct bh_select {
   std::atomic<bool> bad_piece{false};
 
   int level = 0;
-  uint32_t prefix = 0;     // the bits above those of the level
-  int64_t rank = 0;        // of the threshold among the keys with the prefix, from 1
+  uint32_t prefix = 0;  // the bits above those of the level
+  int64_t rank = 0;     // of the threshold among the keys with the prefix, from 1
   std::unique_ptr<std::atomic<int64_t>[]> bins;
-
   int32_t threshold = INT_MIN;
   int64_t ties = 0;
-
   int32_t advance();
   void begin_bracket(int32_t from, int32_t to);
   void begin_histogram(int at_level, uint32_t with_prefix, int64_t with_rank);
@@ -65,7 +59,7 @@ struct bh_select {
   bool end_histogram();
   void finish(int32_t key, int64_t rank_among_ties);
   int64_t ties_in(const Piece &piece, int32_t key) const;
-  void add_to_bracket(Piece &piece, const float *scores, int64_t count);
+  bool add_to_bracket(Piece &piece, const float *scores, int64_t count);
   void add_to_histogram(const float *scores, int64_t count);
   template <typename Loop, typename Rest>
   int64_t apply(int64_t piece, const float *scores, int64_t count, Loop loop, Rest rest) const;
@@ -144,7 +138,7 @@ bool bh_select::end_histogram() {
   const uint32_t found = (prefix << at.bits | bin) << at.shift;
   const int64_t members = bins[bin];
   if (members <= capacity || level == 2) {
-    begin_bracket(key_from(found), key_from(found + ((1u << at.shift) - 1)));
+    begin_bracket(bh::key_from(found), bh::key_from(found + ((1u << at.shift) - 1)));
   } else {
     begin_histogram(level + 1, prefix << at.bits | bin, rank);
   }
@@ -181,8 +175,9 @@ int32_t bh_select::advance() {
   return phase == Phase::failed ? -1 : phase == Phase::done ? 0 : 1;
 }
 
-// The keys of a piece are collected in a buffer of the thread, and then get their place.
-void bh_select::add_to_bracket(Piece &piece, const float *scores, int64_t count) {
+// The keys of a piece are collected in a buffer of the thread, and then get their place. Returns
+// whether a score is not finite.
+bool bh_select::add_to_bracket(Piece &piece, const float *scores, int64_t count) {
   static thread_local std::vector<int32_t> inside;
   if (static_cast<int64_t>(inside.size()) < count + 16) inside.resize(count + 16);
   const bh::BracketCounts found = bh::count_bracket(scores, count, low, high, inside.data());
@@ -194,6 +189,7 @@ void bh_select::add_to_bracket(Piece &piece, const float *scores, int64_t count)
   if (piece.offset + found.inside <= capacity) {
     std::copy_n(inside.data(), found.inside, collected.get() + piece.offset);
   }
+  return found.nonfinite;
 }
 
 void bh_select::add_to_histogram(const float *scores, int64_t count) {
@@ -201,7 +197,7 @@ void bh_select::add_to_histogram(const float *scores, int64_t count) {
   const int above = at.shift + at.bits;
   uint32_t local[most_bins] = {};
   for (int64_t i = 0; i < count; i++) {
-    const uint64_t bits = ascending(bh::key_of(scores[i]));
+    const uint64_t bits = bh::ascending(bh::key_of(scores[i]));
     if (bits >> above == prefix) local[bits >> at.shift & ((1u << at.bits) - 1)]++;
   }
   for (uint32_t bin = 0; bin < 1u << at.bits; bin++) {
@@ -272,8 +268,10 @@ int32_t bh_select_add(bh_select *s, int64_t piece, const float *scores, int64_t 
     return 0;
   }
   s->seen += count;
+  if (s->phase == Phase::bracket) {
+    return s->add_to_bracket(s->pieces[piece], scores, count) ? 1 : 0;
+  }
   if (s->phase == Phase::histogram) s->add_to_histogram(scores, count);
-  if (s->phase == Phase::bracket) s->add_to_bracket(s->pieces[piece], scores, count);
   return bh_count_nonfinite_f32(scores, count) != 0 ? 1 : 0;
 }
 
@@ -285,9 +283,11 @@ int64_t bh_select_ties(const bh_select *s) { return s->ties; }
 
 int64_t bh_select_prune(const bh_select *s, int64_t piece, const float *scores,
                         const float *weights, float *out, int64_t count) {
+  // 16 MiB and more will not be found in a cache again.
+  const bool stream = out != weights && s->n >= 1 << 22;
   return s->apply(
       piece, scores, count,
-      [=](int32_t last) { return bh::prune_to_key(scores, last, weights, out, count); },
+      [=](int32_t last) { return bh::prune_to_key(scores, last, weights, out, count, stream); },
       [out](int64_t i) { out[i] = 0; });
 }
 

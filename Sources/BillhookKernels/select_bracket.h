@@ -13,9 +13,12 @@ namespace bh {
 // The key of 0-based rank `rank` among n keys: a histogram over their range, then nth_element on
 // the one bin that holds the rank. 0 <= rank < n.
 inline int32_t key_at_rank(const int32_t *keys, int64_t n, int64_t rank) {
-  const auto range = std::minmax_element(keys, keys + n);
-  const int32_t least = *range.first;
-  const uint32_t width = static_cast<uint32_t>(*range.second) - static_cast<uint32_t>(least);
+  int32_t least = keys[0], most = keys[0];
+  for (int64_t i = 0; i < n; i++) {
+    least = std::min(least, keys[i]);
+    most = std::max(most, keys[i]);
+  }
+  const uint32_t width = static_cast<uint32_t>(most) - static_cast<uint32_t>(least);
   int shift = 0;
   while (width >> shift >= 4096) shift++;
   auto bin_of = [least, shift](int32_t key) {
@@ -64,8 +67,8 @@ struct SelectSample {
     }
     const double c = static_cast<double>(clusters);
     const double variance = std::max(0.0, squares / c - sum / c * (sum / c)) / (c - 1);
-    // Five standard errors miss once in a million selections; a miss costs two passes.
-    const double margin = 5 * sqrt(variance) + 8.0 / static_cast<double>(m);
+    // Four standard errors miss once in ten thousand selections; a miss costs two passes.
+    const double margin = 4 * sqrt(variance) + 8.0 / static_cast<double>(m);
     *low = quantile <= margin ? INT_MIN : at((quantile - margin) * static_cast<double>(m));
     *high = quantile + margin >= 1 ? INT_MAX : at((quantile + margin) * static_cast<double>(m));
     *fraction = std::min(1.0, quantile + margin) - std::max(0.0, quantile - margin);

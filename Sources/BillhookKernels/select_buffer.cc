@@ -21,8 +21,7 @@ void add(int64_t begin, int64_t end, void *context) {
 
 void keep(int64_t begin, int64_t end, void *context) {
   const Job &job = *static_cast<Job *>(context);
-  bh_select_keep(job.select, begin / piece_size, job.scores + begin, job.keep + begin,
-                 end - begin);
+  bh_select_keep(job.select, begin / piece_size, job.scores + begin, job.keep + begin, end - begin);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <numeric>
 #include <vector>
 
+#include "bh_score.h"
 #include "bh_select.h"
 #include "exact.h"
 #include "select_spans.h"
@@ -12,7 +13,7 @@ namespace bh {
 
 BracketCounts count_bracket_scalar(const float *scores, int64_t n, int32_t low, int32_t high,
                                    int32_t *inside) {
-  BracketCounts counts{0, 0, 0, 0};
+  BracketCounts counts{0, 0, 0, 0, bh_count_nonfinite_f32_scalar(scores, n) != 0};
   for (int64_t i = 0; i < n; i++) {
     const int32_t key = key_of(scores[i]);
     if (key < low) {

@@ -1,10 +1,13 @@
 // The vector loops of a selection.
 #include "select_spans.h"
 
+#include <math.h>
+
 #include "vector_targets.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "select_spans.cc"
+#include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -16,74 +19,130 @@ namespace hn = hwy::HWY_NAMESPACE;
 using Floats = hn::ScalableTag<float>;
 using Ints = hn::RebindToSigned<Floats>;
 
-// key_of for a vector.
-HWY_INLINE hn::Vec<Ints> Keys(const float *scores) {
+// key_of for a vector, but for one NaN (all bits set), whose key comes out as INT_MIN.
+HWY_INLINE hn::Vec<Ints> RawKeys(const float *scores) {
   const Floats d;
   const Ints di;
   const auto bits = hn::BitCast(di, hn::Add(hn::LoadU(d, scores), hn::Zero(d)));
   const auto flip = hn::And(hn::ShiftRight<31>(bits), hn::Set(di, INT_MAX));
-  return hn::Max(hn::Xor(bits, flip), hn::Set(di, -INT_MAX));
+  return hn::Xor(bits, flip);
 }
 
-// A full mask is -1 in every lane, so subtracting it counts. Each lane counts at most 2^31 - 1.
-//
-// Four vectors at a time: keys inside the bracket are rare, so one test for the four decides
-// whether any has to be stored, and the rest is comparisons without branches.
+HWY_INLINE hn::Vec<Ints> Keys(const float *scores) {
+  return hn::Max(RawKeys(scores), hn::Set(Ints(), -INT_MAX));
+}
+
+// Moves the keys that equal a border out of the n collected ones, and counts them.
+void TakeBorders(int32_t *inside, int64_t n, int32_t low, int32_t high, BracketCounts *counts) {
+  int64_t kept = 0;
+  for (int64_t i = 0; i < n; i++) {
+    const int32_t key = inside[i];
+    inside[kept] = key;
+    kept += key != low && key != high ? 1 : 0;
+    counts->at_low += key == low ? 1 : 0;
+    counts->at_high += key == high && low != high ? 1 : 0;
+  }
+  counts->inside += kept;
+}
+
+// What a span of scores adds up to. A full mask is -1 in every lane, so subtracting it counts.
+struct Sums {
+  hn::Vec<Ints> below, above, least, most;
+};
+
+HWY_INLINE hn::Mask<Ints> Outside(hn::Vec<Ints> key, hn::Vec<Ints> from, hn::Vec<Ints> to,
+                                  Sums *sums) {
+  const Ints d;
+  const auto below = hn::Lt(key, from), above = hn::Gt(key, to);
+  sums->below = hn::Sub(sums->below, hn::VecFromMask(d, below));
+  sums->above = hn::Sub(sums->above, hn::VecFromMask(d, above));
+  sums->least = hn::Min(sums->least, key);
+  sums->most = hn::Max(sums->most, key);
+  return hn::Or(below, above);
+}
+
+// Stores the chosen keys next to each other, and dirt after them; returns their number.
+// CompressStore would store no dirt, at the price of a masked store, which is slow on some CPUs.
+HWY_INLINE int64_t Append(hn::Vec<Ints> keys, hn::Mask<Ints> chosen, int32_t *to) {
+  const Ints d;
+  hn::StoreU(hn::Compress(keys, chosen), d, to);
+  return static_cast<int64_t>(hn::CountTrue(d, chosen));
+}
+
+// Four vectors at a time: keys of the bracket are rare, so one test for the four decides whether
+// any has to be stored, and the rest is comparisons without branches. Where the bracket is a single
+// key, that key may be frequent, and nothing needs storing.
 BracketCounts CountBracket(const float *scores, int64_t n, int32_t low, int32_t high,
                            int32_t *inside) {
   const Ints d;
   const int64_t step = hn::Lanes(d);
   const auto from = hn::Set(d, low), to = hn::Set(d, high);
-  const auto zero = hn::Zero(d);
-  auto below = zero, below_or_at = zero, below_high = zero, up_to_high = zero;
+  Sums sums{hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
   int64_t i = 0, collected = 0;
   for (; i + 4 * step <= n; i += 4 * step) {
-    const auto k0 = Keys(scores + i), k1 = Keys(scores + i + step);
-    const auto k2 = Keys(scores + i + 2 * step), k3 = Keys(scores + i + 3 * step);
-    const auto count = [&](auto key, auto &total, auto limit) {
-      total = hn::Sub(total, hn::VecFromMask(d, hn::Lt(key, limit)));
-    };
-    const auto count_equal = [&](auto key, auto &total, auto limit) {
-      total = hn::Sub(total, hn::VecFromMask(d, hn::Eq(key, limit)));
-    };
-    count(k0, below, from), count(k1, below, from), count(k2, below, from), count(k3, below, from);
-    count_equal(k0, below_or_at, from), count_equal(k1, below_or_at, from);
-    count_equal(k2, below_or_at, from), count_equal(k3, below_or_at, from);
-    count_equal(k0, up_to_high, to), count_equal(k1, up_to_high, to);
-    count_equal(k2, up_to_high, to), count_equal(k3, up_to_high, to);
-    const auto within = [&](auto key) { return hn::And(hn::Gt(key, from), hn::Lt(key, to)); };
-    const auto m0 = within(k0), m1 = within(k1), m2 = within(k2), m3 = within(k3);
-    if (HWY_LIKELY(hn::AllFalse(d, hn::Or(hn::Or(m0, m1), hn::Or(m2, m3))))) continue;
-    collected += hn::CompressStore(k0, m0, d, inside + collected);
-    collected += hn::CompressStore(k1, m1, d, inside + collected);
-    collected += hn::CompressStore(k2, m2, d, inside + collected);
-    collected += hn::CompressStore(k3, m3, d, inside + collected);
+    const auto k0 = RawKeys(scores + i), k1 = RawKeys(scores + i + step);
+    const auto k2 = RawKeys(scores + i + 2 * step), k3 = RawKeys(scores + i + 3 * step);
+    const auto o0 = Outside(k0, from, to, &sums), o1 = Outside(k1, from, to, &sums);
+    const auto o2 = Outside(k2, from, to, &sums), o3 = Outside(k3, from, to, &sums);
+    if (hn::AllTrue(d, hn::And(hn::And(o0, o1), hn::And(o2, o3))) || low == high) continue;
+    collected += Append(k0, hn::Not(o0), inside + collected);
+    collected += Append(k1, hn::Not(o1), inside + collected);
+    collected += Append(k2, hn::Not(o2), inside + collected);
+    collected += Append(k3, hn::Not(o3), inside + collected);
   }
-  (void)below_high;
-  const auto sum = [d](auto v) { return hn::GetLane(hn::SumOfLanes(d, v)); };
-  BracketCounts counts = count_bracket_scalar(scores + i, n - i, low, high, inside + collected);
-  counts.below += sum(below);
-  counts.at_low += sum(below_or_at);
-  counts.inside += collected;
-  if (low != high) counts.at_high += sum(up_to_high);
+  const int32_t least = hn::GetLane(hn::MinOfLanes(d, sums.least));
+  const int32_t most = hn::GetLane(hn::MaxOfLanes(d, sums.most));
+  if (least == INT_MIN) return count_bracket_scalar(scores, n, low, high, inside);
+  const int64_t below = hn::GetLane(hn::SumOfLanes(d, sums.below));
+  const int64_t above = hn::GetLane(hn::SumOfLanes(d, sums.above));
+  BracketCounts counts{below, 0, 0, 0, least <= key_of(-INFINITY) || most >= key_of(INFINITY)};
+  if (low == high) {
+    counts.at_low = i - below - above;
+  } else {
+    TakeBorders(inside, collected, low, high, &counts);
+  }
+  const BracketCounts rest =
+      count_bracket_scalar(scores + i, n - i, low, high, inside + counts.inside);
+  counts.below += rest.below;
+  counts.at_low += rest.at_low;
+  counts.inside += rest.inside;
+  counts.at_high += rest.at_high;
+  counts.nonfinite = counts.nonfinite || rest.nonfinite;
   return counts;
 }
 
-int64_t PruneToKey(const float *scores, int32_t last, const float *weights, float *out,
-                   int64_t n) {
+int64_t PruneToKey(const float *scores, int32_t last, const float *weights, float *out, int64_t n,
+                   bool stream) {
   const Floats d;
   const Ints di;
   const int64_t step = hn::Lanes(d);
   const auto limit = hn::Set(di, last);
   auto kept = hn::Zero(di);
-  int64_t i = 0;
-  for (; i + step <= n; i += step) {
-    const auto keep = hn::Gt(Keys(scores + i), limit);
-    kept = hn::Sub(kept, hn::VecFromMask(di, keep));
-    const auto w = hn::LoadU(d, weights + i);
-    hn::StoreU(hn::IfThenElseZero(hn::RebindMask(d, keep), w), d, out + i);
+  int64_t i = 0, pruned = 0;
+  if (stream) {
+    // Streaming needs aligned vectors.
+    const uintptr_t misaligned = reinterpret_cast<uintptr_t>(out) % (step * sizeof(float));
+    const int64_t ahead = static_cast<int64_t>((step - misaligned / sizeof(float)) % step);
+    const int64_t head = ahead < n ? ahead : n;
+    pruned += prune_to_key_scalar(scores, last, weights, out, head);
+    for (i = head; i + step <= n; i += step) {
+      const auto keep = hn::Gt(Keys(scores + i), limit);
+      kept = hn::Sub(kept, hn::VecFromMask(di, keep));
+      const auto w = hn::LoadU(d, weights + i);
+      hn::Stream(hn::IfThenElseZero(hn::RebindMask(d, keep), w), d, out + i);
+    }
+    pruned += i - head;
+    hwy::FlushStream();
+  } else {
+    for (; i + step <= n; i += step) {
+      const auto keep = hn::Gt(Keys(scores + i), limit);
+      kept = hn::Sub(kept, hn::VecFromMask(di, keep));
+      const auto w = hn::LoadU(d, weights + i);
+      hn::StoreU(hn::IfThenElseZero(hn::RebindMask(d, keep), w), d, out + i);
+    }
+    pruned += i;
   }
-  const int64_t pruned = i - hn::GetLane(hn::SumOfLanes(di, kept));
+  pruned -= hn::GetLane(hn::SumOfLanes(di, kept));
   return pruned + prune_to_key_scalar(scores + i, last, weights + i, out + i, n - i);
 }
 
@@ -118,9 +177,9 @@ BracketCounts count_bracket(const float *scores, int64_t n, int32_t low, int32_t
   return HWY_DYNAMIC_DISPATCH(CountBracket)(scores, n, low, high, inside);
 }
 
-int64_t prune_to_key(const float *scores, int32_t last, const float *weights, float *out,
-                     int64_t n) {
-  return HWY_DYNAMIC_DISPATCH(PruneToKey)(scores, last, weights, out, n);
+int64_t prune_to_key(const float *scores, int32_t last, const float *weights, float *out, int64_t n,
+                     bool stream) {
+  return HWY_DYNAMIC_DISPATCH(PruneToKey)(scores, last, weights, out, n, stream);
 }
 
 int64_t keep_after_key(const float *scores, int32_t last, uint8_t *keep, int64_t n) {

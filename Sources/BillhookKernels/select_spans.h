@@ -24,9 +24,14 @@ inline float score_of(int32_t key) {
   return score;
 }
 
+// The same order in unsigned integers, whose upper bits a histogram can look at.
+inline uint32_t ascending(int32_t key) { return static_cast<uint32_t>(key) ^ 0x80000000u; }
+inline int32_t key_from(uint32_t bits) { return static_cast<int32_t>(bits ^ 0x80000000u); }
+
 // How many keys lie where, for low <= high. When they are equal, at_high is 0.
 struct BracketCounts {
   int64_t below, at_low, inside, at_high;
+  bool nonfinite;  // a score was NaN or infinite
 };
 
 // Counts, and writes the keys strictly between low and high to `inside`, which has room for n + 16.
@@ -36,8 +41,9 @@ BracketCounts count_bracket_scalar(const float *scores, int64_t n, int32_t low, 
                                    int32_t *inside);
 
 // out[i] = weights[i], or 0 where the key is at most `last`. Returns the number of the latter.
-int64_t prune_to_key(const float *scores, int32_t last, const float *weights, float *out,
-                     int64_t n);
+// `stream`: past the cache, for an output too large for it that is not also the input.
+int64_t prune_to_key(const float *scores, int32_t last, const float *weights, float *out, int64_t n,
+                     bool stream);
 int64_t prune_to_key_scalar(const float *scores, int32_t last, const float *weights, float *out,
                             int64_t n);
 

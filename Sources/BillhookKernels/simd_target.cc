@@ -1,9 +1,8 @@
-#include "bh_simd.h"
-
-#include "vector_targets.h"
-
 #include <hwy/highway.h>
 #include <hwy/targets.h>
+
+#include "bh_simd.h"
+#include "vector_targets.h"
 
 const char *bh_simd_name(void) {
   // Of the targets that are both compiled and supported, the lowest bit is the best.

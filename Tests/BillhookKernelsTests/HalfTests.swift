@@ -11,13 +11,15 @@ import Testing
     bh_f16_to_f32_scalar(all, 65536, &expected)
     #expect(sameBits(wide, expected))
     bh_f32_to_f16(wide, 65536, &narrow)
-    #expect(zip(all, narrow).allSatisfy { $0 == $1 || ($0 & 0x7FFF > 0x7C00 && $1 & 0x7FFF == 0x7E00) })
+    #expect(
+      zip(all, narrow).allSatisfy { $0 == $1 || ($0 & 0x7FFF > 0x7C00 && $1 & 0x7FFF == 0x7E00) })
 
     bh_bf16_to_f32(all, 65536, &wide)
     bh_bf16_to_f32_scalar(all, 65536, &expected)
     #expect(sameBits(wide, expected))
     bh_f32_to_bf16(wide, 65536, &narrow)
-    #expect(zip(all, narrow).allSatisfy { $0 == $1 || ($0 & 0x7FFF > 0x7F80 && $1 & 0x7FFF == 0x7FC0) })
+    #expect(
+      zip(all, narrow).allSatisfy { $0 == $1 || ($0 & 0x7FFF > 0x7F80 && $1 & 0x7FFF == 0x7FC0) })
   }
 
   @Test(arguments: edgeLengths + [200_000], 0..<2 as Range<UInt64>)
@@ -25,7 +27,9 @@ import Testing
     // Any bit pattern at all.
     var bits = [UInt32](repeating: 0, count: length)
     bh_random_u32_scalar(seed, 70, 0, &bits, Int64(length))
-    for x in [bits.map(Float.init(bitPattern:)), uniform(length, seed: seed, from: -1e-5, to: 1e-5)] {
+    for x in [
+      bits.map(Float.init(bitPattern:)), uniform(length, seed: seed, from: -1e-5, to: 1e-5),
+    ] {
       var expected = [[UInt16]](repeating: [UInt16](repeating: 1, count: length), count: 2)
       bh_f32_to_f16_scalar(x, Int64(length), &expected[0])
       bh_f32_to_bf16_scalar(x, Int64(length), &expected[1])
