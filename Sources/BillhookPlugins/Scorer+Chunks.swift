@@ -16,10 +16,15 @@ extension Scorer {
     return nil
   }
 
+  /// Elements of a piece of ``scoreChunks``; the last one may have fewer. Weights and scores of a
+  /// piece, 128 KiB, stay in the second-level cache.
+  public static let pieceElementCount = 16 * 1024
+
   /// Element scores piece by piece, never stored as a whole: for plugins with the CHUNKED flag.
   ///
-  /// `consume` gets each piece's first element index, its weights and its scores, on several threads
-  /// at once, each piece exactly once. Pieces do not depend on the number of threads.
+  /// `consume` gets each piece's first element index (a multiple of ``pieceElementCount``), its
+  /// weights and its scores, on several threads at once, each piece exactly once. Pieces do not
+  /// depend on the number of threads.
   ///
   /// - Throws: ``PluginError``; pieces may have been consumed by then.
   public func scoreChunks(
@@ -29,6 +34,38 @@ extension Scorer {
         _ firstElement: Int, _ weights: UnsafeBufferPointer<Float>,
         _ scores: UnsafeBufferPointer<Float>
       ) -> Void
+  ) throws(PluginError) {
+    try withLoop(layer, weight: weight, statistics: statistics, consume: consume) { loop in
+      bh_parallel_for(
+        Int64(weight.count), Int64(loop.grain),
+        { begin, end, data in
+          Unmanaged<ChunkLoop>.fromOpaque(data!).takeUnretainedValue()
+            .run(Int(begin)..<Int(end))
+        }, Unmanaged.passUnretained(loop).toOpaque())
+    }
+  }
+
+  /// Scores of some elements only, one range after the other on this thread: a look at a large
+  /// layer before all of it is scored. Ranges must lie within the weight.
+  public func scoreRanges(
+    _ layer: LayerContext, weight: Tensor, statistics: LayerStatistics = .init(),
+    ranges: [Range<Int>],
+    consume:
+      @Sendable (
+        _ firstElement: Int, _ weights: UnsafeBufferPointer<Float>,
+        _ scores: UnsafeBufferPointer<Float>
+      ) -> Void
+  ) throws(PluginError) {
+    precondition(ranges.allSatisfy { $0.lowerBound >= 0 && $0.upperBound <= weight.count })
+    try withLoop(layer, weight: weight, statistics: statistics, consume: consume) { loop in
+      for range in ranges where !range.isEmpty { loop.run(range) }
+    }
+  }
+
+  private func withLoop(
+    _ layer: LayerContext, weight: Tensor, statistics: LayerStatistics,
+    consume: @Sendable (Int, UnsafeBufferPointer<Float>, UnsafeBufferPointer<Float>) -> Void,
+    _ body: (ChunkLoop) -> Void
   ) throws(PluginError) {
     if let missing = missingForChunks { throw .notChunked(plugin: descriptor.id, missing: missing) }
     try check(layer, weight)
@@ -44,14 +81,7 @@ extension Scorer {
           scorer: self, layer: layer, cLayer: cLayer.pointee, input: input,
           weights: UnsafePointer(data.assumingMemoryBound(to: Float.self)), count: weight.count,
           consume: consume)
-        withExtendedLifetime((loop, tensors)) {
-          bh_parallel_for(
-            Int64(weight.count), Int64(loop.grain),
-            { begin, end, data in
-              Unmanaged<ChunkLoop>.fromOpaque(data!).takeUnretainedValue()
-                .run(Int(begin)..<Int(end))
-            }, Unmanaged.passUnretained(loop).toOpaque())
-        }
+        withExtendedLifetime((loop, tensors)) { body(loop) }
         if let error = loop.error.withLock({ $0 }) { throw error }
       }
     }
@@ -61,8 +91,7 @@ extension Scorer {
 /// One layer's pieces. Safety of `@unchecked`: all but the error is constant, the pointers outlive
 /// the loop, and the plugin promises (CONCURRENT) that `score` may run on several threads.
 private final class ChunkLoop: @unchecked Sendable {
-  /// Weights and scores of a piece, 128 KiB, stay in the second-level cache.
-  static let pieceCount = 16 * 1024
+  private static let pieceCount = Scorer.pieceElementCount
 
   let scorer: Scorer
   let layer: LayerContext

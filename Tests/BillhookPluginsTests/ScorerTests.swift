@@ -139,6 +139,18 @@ import Testing
         == Self.scores("wanda", .element, grouped, weight: weight, statistics: statistics))
   }
 
+  @Test func `ranges of a layer have the scores of the whole`() throws {
+    let weight = randomTensor([50, 31], seed: 9)
+    let whole = try Self.scores("magnitude", .element, weight: weight)
+    let scorer = try builtIns.plugin("magnitude", hook: .scorer).makeScorer()
+    let seen = Mutex<[Int: [Float]]>([:])
+    try scorer.scoreRanges(layer(), weight: weight, ranges: [3..<10, 7..<7, 1549..<1550]) {
+      first, _, scores in
+      seen.withLock { $0[first] = Array(scores) }
+    }
+    #expect(seen.withLock { $0 } == [3: Array(whole[3..<10]), 1549: [whole[1549]]])
+  }
+
   @Test func `a plugin that does not score pieces says what it lacks`() throws {
     let scorer = try builtIns.plugin("activation", hook: .scorer).makeScorer()
     #expect(!scorer.isChunked)
