@@ -80,11 +80,11 @@ public func train(
       .init(epoch: epoch + 1, steps: stepsPerEpoch, meanLoss: mean, learningRate: rate))
     progress?.end("mean loss \(rounded(mean))")
     if let checkpoint {
-      plan.store(into: &result)
+      try plan.store(into: &result)
       try checkpoint(epoch + 1, result)
     }
   }
-  plan.store(into: &result)
+  try plan.store(into: &result)
   try zeros.check(result)
   return TrainOutcome(graph: result, record: record)
 }

@@ -33,7 +33,7 @@ func reestimateBatchNorm(
       data.batch(chosen), momentum: Float(Double(batch) / Double(batch + 1)))
     progress?.advance((batch + 1) * batchSize, detail: "")
   }
-  plan.store(into: &graph)
+  try plan.store(into: &graph)
   progress?.end("")
   return batches * batchSize
 }
