@@ -127,7 +127,9 @@ let package = Package(
         "BillhookPipeline", "BillhookCompression", "BillhookFormats", "BillhookGraph",
         "BillhookPlugins", "BillhookRuntime", "BillhookTensor", collections,
       ]),
-    tests("EndToEndTests", ["Billhook", "BillhookCommand", "BillhookFormats", "BillhookTensor"]),
+    tests(
+      "EndToEndTests",
+      ["Billhook", "BillhookCommand", "BillhookFormats", "BillhookTensor", collections]),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .c11,

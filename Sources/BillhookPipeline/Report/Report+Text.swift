@@ -22,7 +22,8 @@ extension Report {
         NumberText.magnitude(row.macs), NumberText.fraction(row.sparsity),
         row.latencyBatch1.map { NumberText.seconds($0.medianSeconds) } ?? "",
         row.latencyBatch128.map { NumberText.seconds($0.medianSeconds) } ?? "",
-        NumberText.seconds(row.seconds) + (row.isResumed ? " (kept)" : ""), row.file,
+        NumberText.seconds(row.seconds) + (row.isResumed ? " (kept)" : ""),
+        row.file.hasPrefix(StageCache.folderName) ? "" : row.file,
       ])
     }
     return table.text() + comparison()

@@ -1,0 +1,123 @@
+import BillhookFormats
+import BillhookPipeline
+import BillhookPlugins
+import BillhookTensor
+import BillhookTestSupport
+import OrderedCollections
+import Testing
+
+@Suite struct RecipeCheckTests {
+  private let folder = TemporaryFolder()
+
+  /// Eight images of 8×8 with labels, and the same without.
+  private func writeData() throws {
+    let images = Tensor((0..<512).map { UInt8(truncatingIfNeeded: $0 &* 37) }, shape: [8, 8, 8])
+    let labels = Tensor((0..<8).map { Int64($0 % 3) })
+    try NumpyArchive.write(["input": images, "labels": labels], to: folder("data.npz"))
+    try NumpyArchive.write(["input": images], to: folder("plain.npz"))
+  }
+
+  private func sentence(data: String = "data", _ stages: String) throws -> String {
+    try writeData()
+    let text = """
+      version: 1
+      model: {new: {architecture: cnn, width: 4, image: 8, classes: 3}}
+      data: {train: "npz:\(folder(data)).npz"}
+      output: \(folder("out"))
+      stages:
+      \(stages)
+      """
+    let file = try RecipeFile(yaml: text, name: "r")
+    do {
+      try RecipeRunner(file, catalog: PluginCatalog()).check()
+      return "no error"
+    } catch {
+      return "\(error)".replacing("The recipe \"r\" cannot be used. Line 6, ", with: "")
+    }
+  }
+
+  @Test func `a recipe whose parts fit has no problem`() throws {
+    #expect(
+      try sentence("- train: {batch_size: 4}\n- prune: {granularity: channel, ratio: 0.5}")
+        == "no error")
+  }
+
+  @Test(arguments: [
+    (
+      "- distill: {batch_size: 4, augmentation: {shift: 1}}",
+      """
+      "stages.0.distill.augmentation": The teacher is recorded, so it must know which changed \
+      images will come: set views to how many changed versions of each image to record, such as \
+      views: 8.
+      """
+    ),
+    (
+      "- train: {batch_size: 4, augmentation: {views: 2}}",
+      """
+      "stages.0.train.augmentation": Nothing is changed: set shift above 0, or flip: true.
+      """
+    ),
+    (
+      "- train: {batch_size: 9}",
+      """
+      "stages.0.train.batch_size": A batch of 9 is more than the 8 samples of "npz:DATA".
+      """
+    ),
+    (
+      "- prune: {granularity: element, ratio: 0.5, exclude: [fc9]}",
+      """
+      "stages.0.prune": The pattern "fc9" matches no layer. Layers: conv1, conv2, fc1, fc2.
+      """
+    ),
+    (
+      "- prune: {granularity: element, ratio: 0.5, round_to: 4}",
+      """
+      "stages.0.prune.round_to": Numbers of channels can be rounded, numbers of elements cannot.
+      """
+    ),
+    (
+      "- evaluate",
+      "\"stages.0.evaluate\": There is nothing to evaluate on: set data.test."
+    ),
+    (
+      "- distill: {batch_size: 4, teacher: nowhere.onnx}",
+      """
+      "stages.0.distill.teacher": Cannot read "nowhere.onnx": No such file or directory. Check the \
+      path and its permissions.
+      """
+    ),
+  ])
+  func `what does not fit is said before any work`(stages: String, expected: String) throws {
+    let found = try sentence(stages)
+    #expect(found == expected.replacing("npz:DATA", with: "npz:\(folder("data.npz"))"))
+  }
+
+  @Test func `unlabelled data cannot train`() throws {
+    #expect(
+      try sentence(data: "plain", "- train: {batch_size: 4}") == """
+        "stages.0.train": The training data "npz:\(folder("plain.npz"))" has no labels, which train \
+        needs. Use distill.
+        """)
+  }
+
+  @Test func `nothing comes after quantize`() throws {
+    let found = try sentence("- quantize: {}\n- prune: {granularity: channel, ratio: 0.5}")
+    #expect(
+      found == """
+        The recipe "r" cannot be used. Line 7, "stages.1": "prune" comes after "quantize" (stage \
+        0), but integers can neither be trained, pruned nor quantized again. Put quantize last.
+        """)
+  }
+
+  @Test func `an unknown plugin and a wrong parameter are found together`() throws {
+    let found = try sentence(
+      """
+      - prune: {granularity: element, ratio: 0.5, scorer: magnitud}
+      - prune: {granularity: element, ratio: 0.5, parameters: {exponen: 2}}
+      """)
+    #expect(found.contains("line 6, \"stages.0.prune.scorer\": "))
+    #expect(found.contains("magnitude"))
+    #expect(found.contains("line 7, \"stages.1.prune.parameters\": "))
+    #expect(found.contains("exponent"))
+  }
+}

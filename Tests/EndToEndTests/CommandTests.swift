@@ -1,0 +1,153 @@
+import Billhook
+import BillhookFormats
+import BillhookTensor
+import BillhookTestSupport
+import Foundation
+import OrderedCollections
+import Testing
+
+@Suite struct CommandTests {
+  private let folder = TemporaryFolder()
+
+  private func network() throws {
+    let made = try BillhookProcess(
+      "new", "cnn", "-o", "a.onnx", "--width", "4", "--image", "8", "--classes", "3", "--quiet",
+      folder: folder.path)
+    #expect(made.code == 0, "\(made.errors)")
+  }
+
+  @Test(arguments: [
+    "new", "train", "evaluate", "prune", "distill", "quantize", "run", "infer", "inspect", "bench",
+    "plugin",
+  ])
+  func `every command has help with an example`(command: String) throws {
+    let result = try BillhookProcess(command, "--help", folder: folder.path)
+    #expect(result.code == 0)
+    #expect(result.output.contains("billhook \(command)"))
+    #expect(result.errors.isEmpty)
+  }
+
+  @Test func `a command line that is not understood ends with 2`() throws {
+    let result = try BillhookProcess(
+      "prune", "a.onnx", "-o", "b.onnx", "--granularity", "channel", "--ratio", "2",
+      folder: folder.path)
+    #expect(result.code == 2)
+    #expect(result.output.isEmpty)
+    #expect(
+      result.errors.hasPrefix(
+        "billhook: error: Cannot prune. \"ratio\" is 2.0, but must be above 0 and below 1.\n"))
+  }
+
+  @Test func `work that fails ends with 1 and a sentence`() throws {
+    let result = try BillhookProcess("inspect", "nowhere.onnx", folder: folder.path)
+    #expect(result.code == 1)
+    #expect(
+      result.errors == """
+        billhook: error: Cannot read "nowhere.onnx": No such file or directory. Check the path and \
+        its permissions.
+
+        """)
+  }
+
+  @Test func `an input is never overwritten`() throws {
+    try network()
+    let result = try BillhookProcess(
+      "prune", "a.onnx", "-o", "./a.onnx", "--granularity", "channel", "--ratio", "0.5",
+      folder: folder.path)
+    #expect(result.code == 1)
+    #expect(
+      result.errors == """
+        billhook: error: The output "./a.onnx" is also an input, which is never overwritten; choose \
+        another name.
+
+        """)
+  }
+
+  @Test func `an output folder that is missing is said`() throws {
+    let result = try BillhookProcess("new", "cnn", "-o", "no/a.onnx", folder: folder.path)
+    #expect(result.code == 1)
+    #expect(
+      result.errors == """
+        billhook: error: Cannot write "no/a.onnx": there is no folder "\(folder.path)/no". Create \
+        it first, or choose another place.
+
+        """)
+  }
+
+  @Test func `pruned channels make the file smaller`() throws {
+    try network()
+    let result = try BillhookProcess(
+      "prune", "a.onnx", "-o", "b.onnx", "--granularity", "channel", "--ratio", "0.5", "--json",
+      "--quiet", folder: folder.path)
+    #expect(result.code == 0, "\(result.errors)")
+    #expect(folder.bytes("b.onnx").count < folder.bytes("a.onnx").count)
+    let json = try JSONSerialization.jsonObject(with: Data(result.output.utf8))
+    #expect((json as? [String: Any])?["input"] as? String == "a.onnx")
+    let graph = try ONNXFile.read(path: folder("b.onnx"))
+    #expect(graph.constant("conv1.weight")?.shape == [2, 1, 3, 3])
+  }
+
+  @Test func `infer writes every output`() throws {
+    try network()
+    try NumpyFile.writeArray(Tensor(zeros: [5, 1, 8, 8]), to: folder("x.npy"))
+    let result = try BillhookProcess(
+      "infer", "a.onnx", "--input", "input=x.npy", "-o", "y.npz", folder: folder.path)
+    #expect(result.code == 0, "\(result.errors)")
+    #expect(try NumpyArchive.read(path: folder("y.npz"))["logits"]?.shape == [5, 3])
+  }
+
+  @Test(arguments: [
+    (["--input", "inpt=x.npy"], "\"a.onnx\" has no input \"inpt\". Did you mean \"input\"? Inputs: \"input\"."),
+    ([], "\"a.onnx\" also needs the input \"input\"; add --input NAME=FILE.npy for each."),
+    (
+      ["--input", "input=wrong.npy"],
+      "The array for the input \"input\" has the shape [5, 8, 8], but [N, 1, 8, 8] is needed."
+    ),
+  ])
+  func `infer names an input that does not fit`(options: [String], sentence: String) throws {
+    try network()
+    try NumpyFile.writeArray(Tensor(zeros: [5, 1, 8, 8]), to: folder("x.npy"))
+    try NumpyFile.writeArray(Tensor(zeros: [5, 8, 8]), to: folder("wrong.npy"))
+    let arguments = ["infer", "a.onnx", "-o", "y.npz"] + options
+    let result = try BillhookProcess(arguments, folder: folder.path)
+    #expect(result.code == 1)
+    #expect(result.errors == "billhook: error: \(sentence)\n")
+    #expect(!folder.names.contains("y.npz"))
+  }
+
+  @Test func `a checkpoint can be pruned by element and no further`() throws {
+    try SafetensorsFile(tensors: [
+      "w": Tensor([1, -2, 3, -4] as [Float], shape: [2, 2])
+    ]).write(to: folder("m.safetensors"))
+    let pruned = try BillhookProcess(
+      "prune", "m.safetensors", "-o", "s.safetensors", "--granularity", "element", "--ratio", "0.5",
+      folder: folder.path)
+    #expect(pruned.code == 0, "\(pruned.errors)")
+    let weight = try #require(try SafetensorsFile.read(path: folder("s.safetensors")).tensors["w"])
+    #expect(weight.floats() == [0, 0, 3, -4])
+
+    let bench = try BillhookProcess("bench", "m.safetensors", folder: folder.path)
+    #expect(bench.code == 1)
+    #expect(
+      bench.errors == """
+        billhook: error: "m.safetensors" is a safetensors checkpoint, which holds tensors but no \
+        network; bench needs a network. Give an ONNX file. Checkpoints work with prune \
+        --granularity element, quantize --mode weight-only and inspect.
+
+        """)
+  }
+
+  @Test func `the built-in plugins are listed`() throws {
+    let result = try BillhookProcess("plugin", "list", "--json", folder: folder.path)
+    #expect(result.code == 0)
+    for id in ["magnitude", "activation", "kl-divergence", "affine-int8"] {
+      #expect(result.output.contains("\"org.billhook.\(id)\""))
+    }
+  }
+
+  @Test func `completions can be made for a shell`() throws {
+    let result = try BillhookProcess("--generate-completion-script", "bash", folder: folder.path)
+    #expect(result.code == 0)
+    #expect(result.output.contains("billhook"))
+  }
+}
