@@ -116,7 +116,8 @@ struct RecipeCheck {
       if stage.mode == .static, recipe.data.calibration ?? recipe.data.train == nil {
         note(
           path, "Static quantization needs data for the ranges of activations: set "
-            + "data.calibration or data.train, or use mode: dynamic or weight-only.")
+            + "data.calibration or data.train (on the command line --data), or use the mode "
+            + "dynamic or weight-only.")
       }
       checkPatterns(stage.include + stage.exclude, path, graph)
     case .evaluate:
@@ -206,11 +207,11 @@ struct RecipeCheck {
           "The scorer \"\(descriptor.id)\" does not score by \(needed.rawValue), only by "
             + "\(offered.map(\.rawValue).joined(separator: ", ")).")
       }
-      if descriptor.needs.rawValue != 0, recipe.data.calibration ?? recipe.data.train == nil {
+      if !descriptor.needs.subtracting(.previousMask).isEmpty, recipe.data.calibration ?? recipe.data.train == nil {
         note(
           "\(path).scorer",
           "The scorer \"\(descriptor.id)\" needs statistics of activations: set data.calibration "
-            + "or data.train.")
+            + "or data.train (on the command line --data).")
       }
     }
     if stage.granularity == .element {
