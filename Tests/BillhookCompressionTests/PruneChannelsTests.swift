@@ -1,0 +1,164 @@
+import BillhookGraph
+import BillhookPlugins
+import BillhookTensor
+import BillhookTestSupport
+import OrderedCollections
+import Testing
+
+@testable import BillhookCompression
+
+@Suite struct PruneChannelsTests {
+  private func settings(_ ratio: Double) -> PruneSettings {
+    PruneSettings(granularity: .channel, ratio: ratio, reestimateStatistics: false)
+  }
+
+  @Test func `half of the channels are cut out of every tensor`() throws {
+    let outcome = try prune(
+      Graph.smallChain(), scorer: scorer("magnitude"), settings: settings(0.5))
+    let graph = outcome.graph
+    #expect(graph.constant("conv1.weight")!.shape == [2, 1, 3, 3])
+    #expect(graph.constant("bn1.var")!.shape == [2])
+    #expect(graph.constant("fc.weight")!.shape == [3, 8])
+    // The channels that stay are those with the largest sum of absolute weights.
+    let weight = Graph.smallChain().constant("conv1.weight")!.floats()
+    let sums = weight.chunks(of: 9).map { $0.reduce(0) { $0 + abs($1) } }
+    let removed = sums.indices.sorted { sums[$0] < sums[$1] }.prefix(2).sorted()
+    #expect(outcome.record.groups[0].removed == removed)
+    #expect(outcome.record.groups[0].scored == ["conv1 (output channels)"])
+    #expect(outcome.record.groups[0].reduce == "mean")
+    #expect(outcome.record.groups[0].consumers == ["fc"])
+    // The classes are an output of the network.
+    #expect(outcome.record.groups[1].frozen != nil)
+    #expect(outcome.record.layers.map(\.pruned) == [18, 24])
+    #expect(outcome.record.equivalence!.inputs == "random inputs")
+    #expect(outcome.record.equivalence!.maximumDifference < 1e-5)
+  }
+
+  @Test func `masked and shrunk networks compute the same`() throws {
+    for seed in 0..<4 as Range<UInt64> {
+      let graph = Graph.smallResidual(seed: seed, width: 6)
+      var masked = settings(0.5)
+      masked.maskOnly = true
+      let small = try prune(graph, scorer: scorer("magnitude"), settings: settings(0.5)).graph
+      let full = try prune(graph, scorer: scorer("magnitude"), settings: masked).graph
+      #expect(full.constant("conv2.weight")!.shape == [6, 6, 3, 3])
+      #expect(small.constant("conv2.weight")!.shape == [3, 3, 3, 3])
+      let x = Tensor.seeded([5, 1, 4, 4], seed: seed)
+      for (a, b) in zip(try outputs(full, x), try outputs(small, x)) { #expect(abs(a - b) < 1e-5) }
+    }
+  }
+
+  @Test func `layers that an addition ties are scored together`() throws {
+    // Sums of absolute weights, conv1: 9·(1, 2, 3, 4); conv2: 36·(4, 1, 1, 1). Divided by their
+    // means, 22.5 and 63: (0.4, 0.8, 1.2, 1.6) and (2.286, 0.571, 0.571, 0.571); mean: (1.34, 0.69,
+    // 0.89, 1.09). Two go: 1 and 2.
+    var graph = Graph.smallResidual()
+    let first = [1, 2, 3, 4].flatMap { [Float](repeating: $0, count: 9) }
+    let second = [4, 1, 1, 1].flatMap { [Float](repeating: $0, count: 36) }
+    graph.setConstant("conv1.weight", Tensor(first, shape: [4, 1, 3, 3]))
+    graph.setConstant("conv2.weight", Tensor(second, shape: [4, 4, 3, 3]))
+    var settings = settings(0.5)
+    let mean = try prune(graph, scorer: scorer("magnitude"), settings: settings).record.groups[0]
+    #expect(mean.removed == [1, 2])
+    #expect(mean.scored == ["conv1 (output channels)", "conv2 (output channels)"])
+    settings.groupReduce = .first
+    let alone = try prune(graph, scorer: scorer("magnitude"), settings: settings).record.groups[0]
+    #expect(alone.removed == [0, 1] && alone.scored == ["conv1 (output channels)"])
+    settings.groupReduce = .max
+    // (2.286, 0.8, 1.2, 1.6).
+    let most = try prune(graph, scorer: scorer("magnitude"), settings: settings).record.groups[0]
+    #expect(most.removed == [1, 2])
+    settings.groupReduce = .mean
+    settings.scoreConsumers = true
+    let all = try prune(graph, scorer: scorer("magnitude"), settings: settings).record.groups[0]
+    #expect(all.scored.contains("fc (input channels)"))
+  }
+
+  @Test func `one channel always stays, and a multiple is rounded up to`() throws {
+    let most = try prune(
+      Graph.smallChain(), scorer: scorer("magnitude"), settings: settings(0.99))
+    #expect(most.graph.constant("conv1.weight")!.shape[0] == 1)
+    var settings = settings(0.7)
+    settings.roundTo = 2
+    // Three of four would go; one rounds up to two.
+    let rounded = try prune(Graph.smallChain(), scorer: scorer("magnitude"), settings: settings)
+    #expect(rounded.graph.constant("conv1.weight")!.shape[0] == 2)
+  }
+
+  @Test func `a global ranking takes from the group that matters least`() throws {
+    let nodes = [
+      Node("Gemm", name: "a", inputs: ["x", "a.w"], outputs: ["a.out"], attributes: ["transB": .int(1)]),
+      Node("Relu", name: "ra", inputs: ["a.out"], outputs: ["ra.out"]),
+      Node("Gemm", name: "b", inputs: ["ra.out", "b.w"], outputs: ["b.out"], attributes: ["transB": .int(1)]),
+      Node("Relu", name: "rb", inputs: ["b.out"], outputs: ["rb.out"]),
+      Node("Gemm", name: "c", inputs: ["rb.out", "c.w"], outputs: ["y"], attributes: ["transB": .int(1)]),
+    ]
+    // Normalised, a's units are (0.1, 0.1, 1.9, 1.9) and b's (1, 1, 1, 1).
+    let graph = Graph.testing(
+      inputs: ["x": ["N", 1]], nodes,
+      [
+        "a.w": Tensor([1, 1, 19, 19] as [Float], shape: [4, 1]),
+        "b.w": Tensor([Float](repeating: 1, count: 16), shape: [4, 4]),
+        "c.w": Tensor([Float](repeating: 1, count: 4), shape: [1, 4]),
+      ])
+    var settings = settings(0.25)
+    settings.scope = .global
+    let outcome = try prune(graph, scorer: scorer("magnitude"), settings: settings)
+    #expect(outcome.record.groups.map(\.removed) == [[0, 1], [], []])
+    #expect(outcome.graph.constant("b.w")!.shape == [4, 2])
+  }
+
+  @Test func `channels are ranked by their activations on data`() throws {
+    let data = try smallImages(30)
+    let outcome = try prune(
+      Graph.smallChain(), scorer: scorer("activation"), settings: settings(0.5), data: data)
+    // Mean |y| after batch norm and ReLU, before pooling.
+    let values = try ReferenceEvaluator.run(Graph.smallChain(), ["x": data.inputs["x"]!])
+    let activations = values["relu1.out"]!.floats()
+    let sums = (0..<4).map { channel in
+      (0..<30).reduce(0.0) { sum, sample in
+        let start = (sample * 4 + channel) * 16
+        return sum + activations[start..<start + 16].reduce(0.0) { $0 + Double($1) }
+      }
+    }
+    let expected = sums.indices.sorted { sums[$0] < sums[$1] }.prefix(2).sorted()
+    #expect(outcome.record.groups[0].removed == expected)
+    #expect(outcome.record.statisticsSamples == 30)
+    #expect(outcome.record.equivalence!.inputs == "data")
+  }
+
+  @Test func `a plugin given by path takes the same way`() throws {
+    let path = try compiledPlugin("Plugins/Examples/c-geometric-median/geometric_median.c")
+    let median = try PluginCatalog(folders: []).plugin(path, hook: .scorer).makeScorer()
+    let outcome = try prune(Graph.smallChain(), scorer: median, settings: settings(0.25))
+    #expect(outcome.graph.constant("conv1.weight")!.shape[0] == 3)
+  }
+
+  @Test func `only frozen channels are an error that says why`() throws {
+    var settings = settings(0.5)
+    settings.layers = LayerFilter(include: ["fc"])
+    let magnitude = try scorer("magnitude")
+    let text = sentence {
+      _ = try prune(Graph.smallChain(), scorer: magnitude, settings: settings)
+    }
+    #expect(text.hasPrefix("No channel can be removed. \"conv1\": none of its layers is included; \"fc\": "))
+    #expect(text.hasSuffix("Prune by element, or choose other layers."))
+  }
+
+  @Test func `an excluded layer keeps the whole group`() throws {
+    var settings = settings(0.5)
+    settings.layers = LayerFilter(exclude: ["conv2"])
+    let magnitude = try scorer("magnitude")
+    let text = sentence {
+      _ = try prune(Graph.smallResidual(), scorer: magnitude, settings: settings)
+    }
+    #expect(text.contains("the layer \"conv2\" is excluded"))
+  }
+
+  @Test func `a ratio below one channel is noted`() throws {
+    let outcome = try prune(
+      Graph.smallChain(), scorer: scorer("magnitude"), settings: settings(0.1))
+    #expect(outcome.record.notes == ["The ratio 0.1 removes less than one channel of each group."])
+    #expect(outcome.record.pruned == 0)
+  }
+}
