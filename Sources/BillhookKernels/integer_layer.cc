@@ -59,7 +59,8 @@ HWY_INLINE void Store(const Epilogue &e, hn::Vec<D32> sum, int64_t channel, int6
     hn::StoreU(hn::DemoteTo(d8, q), d8, static_cast<int8_t *>(out) + index);
   } else {
     hn::Store(q, d32, part);
-    for (int64_t i = 0; i < count; i++) static_cast<uint8_t *>(out)[index + i] = static_cast<uint8_t>(part[i]);
+    for (int64_t i = 0; i < count; i++)
+      static_cast<uint8_t *>(out)[index + i] = static_cast<uint8_t>(part[i]);
   }
 }
 
@@ -87,8 +88,7 @@ HWY_INLINE void Tile(const IntegerTask &task, int64_t block, int64_t pixel) {
         __builtin_memcpy(&pair, rows[p] + 2 * k, sizeof pair);
         const auto input = hn::BitCast(d16, hn::Set(d32, pair));
         for (int v = 0; v < kVectors; v++)
-          sum[p][v] =
-              hn::ReorderWidenMulAccumulate(d32, column[v], input, sum[p][v], odd[p][v]);
+          sum[p][v] = hn::ReorderWidenMulAccumulate(d32, column[v], input, sum[p][v], odd[p][v]);
       }
     }
   }

@@ -25,9 +25,9 @@ struct PackedWeights {
 // What becomes of the sums; [O] arrays are padded to a multiple of the block.
 struct Epilogue {
   std::vector<float> scale, bias;
-  int32_t activation;       // BH_ACTIVATION_*; SIGMOID is left to the caller
+  int32_t activation;  // BH_ACTIVATION_*; SIGMOID is left to the caller
   float low, high;
-  int32_t out_type;         // BH_TYPE_*
+  int32_t out_type;  // BH_TYPE_*
   float out_scale;
   int32_t out_zero_point;
 };

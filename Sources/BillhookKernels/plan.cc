@@ -30,10 +30,14 @@ memory::desc plain_layout(const Dims &dims, memory::data_type type) {
 
 memory::data_type data_type(int32_t type) {
   switch (type) {
-    case BH_TYPE_F32: return memory::data_type::f32;
-    case BH_TYPE_U8: return memory::data_type::u8;
-    case BH_TYPE_S8: return memory::data_type::s8;
-    case BH_TYPE_S32: return memory::data_type::s32;
+    case BH_TYPE_F32:
+      return memory::data_type::f32;
+    case BH_TYPE_U8:
+      return memory::data_type::u8;
+    case BH_TYPE_S8:
+      return memory::data_type::s8;
+    case BH_TYPE_S32:
+      return memory::data_type::s32;
   }
   throw PlanFailure("Element type " + std::to_string(type) + " cannot be in a plan.");
 }
@@ -44,7 +48,8 @@ Dims dims_of(int32_t rank, const int64_t *dims) {
                       std::to_string(BH_PLAN_MAX_RANK) + " are possible.");
   Dims result(dims, dims + rank);
   for (int64_t size : result)
-    if (size < 1) throw PlanFailure("A value has shape " + text(result) + "; every axis must be at least 1.");
+    if (size < 1)
+      throw PlanFailure("A value has shape " + text(result) + "; every axis must be at least 1.");
   return result;
 }
 

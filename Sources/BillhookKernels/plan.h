@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "bh_plan.h"
+#include "bh_threads.h"
 
 namespace billhook {
 
@@ -41,20 +42,20 @@ struct Value {
   Dims dims;
   memory::desc layout;
   dnnl::memory memory;
-  int root;                          // whose bytes these are: itself, or the value it is a view of
-  int flat_of = BH_PLAN_NONE;        // Flatten: the value whose elements this lists, row by row
-  bool adopted = false;              // parameter: its layout is chosen
+  int root;                    // whose bytes these are: itself, or the value it is a view of
+  int flat_of = BH_PLAN_NONE;  // Flatten: the value whose elements this lists, row by row
+  bool adopted = false;        // parameter: its layout is chosen
   bool kept = false;
   int first = std::numeric_limits<int>::max(), last = -1;  // operations that use it (roots only)
   size_t offset = 0;
-  std::shared_ptr<Buffer> own;       // constants, parameters and kept values
+  std::shared_ptr<Buffer> own;  // constants, parameters and kept values
   // What the backward half needs of the forward operation that made this value.
   std::shared_ptr<void> forward;
 };
 
 struct Operation {
   const char *name;
-  dnnl::primitive primitive;         // empty when `call` is set
+  dnnl::primitive primitive;                   // empty when `call` is set
   std::vector<std::pair<int, int>> arguments;  // DNNL_ARG_*, value
   std::vector<dnnl_exec_arg_t> bound;
   std::function<void()> call;
@@ -73,7 +74,8 @@ Dims dims_of(int32_t rank, const int64_t *dims);
 dnnl::engine &engine();
 dnnl::stream &stream();
 // Reorders once, now.
-void reorder_now(const memory::desc &from, const void *source, const memory::desc &to, void *target);
+void reorder_now(const memory::desc &from, const void *source, const memory::desc &to,
+                 void *target);
 
 }  // namespace billhook
 
@@ -117,6 +119,7 @@ struct bh_plan {
   template <class Body>
   int32_t guarded(Body body) {
     try {
+      bh_thread_count();  // oneDNN fixes a primitive's threads when it is made
       if (finished) throw billhook::PlanFailure("The plan is finished; nothing can be added.");
       return body();
     } catch (const dnnl::error &failure) {

@@ -48,8 +48,7 @@ int32_t bh_plan_dropout(bh_plan *plan, int32_t x, float ratio, uint64_t seed, ui
     const Dims dims = plan->at(x).dims;
     const int64_t count = stored(plan, x);
     const int32_t y = plan->add_intermediate(dims, plan->at(x).layout);
-    const int32_t keep =
-        plan->add_intermediate(dims, plain_layout(dims, memory::data_type::u8));
+    const int32_t keep = plan->add_intermediate(dims, plain_layout(dims, memory::data_type::u8));
     const float factor = 1 / (1 - ratio);
     plan->add_call("Dropout", {x}, {y, keep}, [=] {
       auto *mask = static_cast<uint8_t *>(plan->data(keep));

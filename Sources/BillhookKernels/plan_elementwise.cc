@@ -13,9 +13,12 @@ using dnnl::prop_kind;
 // The forms whose gradient is told from the result.
 algorithm eltwise_algorithm(const bh_activation &activation) {
   switch (activation.kind) {
-    case BH_ACTIVATION_RELU: return algorithm::eltwise_relu_use_dst_for_bwd;
-    case BH_ACTIVATION_CLIP: return algorithm::eltwise_clip_v2_use_dst_for_bwd;
-    case BH_ACTIVATION_SIGMOID: return algorithm::eltwise_logistic_use_dst_for_bwd;
+    case BH_ACTIVATION_RELU:
+      return algorithm::eltwise_relu_use_dst_for_bwd;
+    case BH_ACTIVATION_CLIP:
+      return algorithm::eltwise_clip_v2_use_dst_for_bwd;
+    case BH_ACTIVATION_SIGMOID:
+      return algorithm::eltwise_logistic_use_dst_for_bwd;
   }
   throw PlanFailure("There is no activation " + std::to_string(activation.kind) + ".");
 }
@@ -76,8 +79,8 @@ int32_t bh_plan_activation_backward(bh_plan *plan, int32_t dy, int32_t y,
     dy = plan->in_layout(dy, layout);
     const int32_t dx = plan->add_intermediate(plan->at(result).dims, layout);
     plan->add_primitive("ActivationBackward", dnnl::eltwise_backward(description),
-                        {{DNNL_ARG_DIFF_DST, dy}, {DNNL_ARG_DST, result}}, {{DNNL_ARG_DIFF_SRC, dx}},
-                        dy);
+                        {{DNNL_ARG_DIFF_DST, dy}, {DNNL_ARG_DST, result}},
+                        {{DNNL_ARG_DIFF_SRC, dx}}, dy);
     if (result == y) return dx;
     const Dims flat = plan->at(y).dims;
     return bh_plan_reshape(plan, dx, static_cast<int32_t>(flat.size()), flat.data());
@@ -88,8 +91,7 @@ int32_t bh_plan_binary(bh_plan *plan, int32_t a, int32_t b, int32_t kind, int32_
                        const int64_t *out_dims) {
   return plan->guarded([&] {
     const Dims dims = dims_of(rank, out_dims);
-    const auto operation =
-        kind == BH_BINARY_ADD ? algorithm::binary_add : algorithm::binary_mul;
+    const auto operation = kind == BH_BINARY_ADD ? algorithm::binary_add : algorithm::binary_mul;
     if (plan->unflattened(a) != a) a = plan->plain(a);
     if (plan->unflattened(b) != b) b = plan->plain(b);
     // Only the second operand may be broadcast; both operations commute.

@@ -1,5 +1,6 @@
 // Convolutions and fully connected layers, forward and backward.
 #include "plan.h"
+#include "plan_pieces.h"
 
 using namespace billhook;
 
@@ -50,11 +51,15 @@ Dims weight_dims(const Dims &w, int64_t groups) {
 
 void append(dnnl::post_ops &steps, const bh_activation &activation) {
   switch (activation.kind) {
-    case BH_ACTIVATION_RELU: steps.append_eltwise(1, algorithm::eltwise_relu, 0, 0); break;
+    case BH_ACTIVATION_RELU:
+      steps.append_eltwise(1, algorithm::eltwise_relu, 0, 0);
+      break;
     case BH_ACTIVATION_CLIP:
       steps.append_eltwise(1, algorithm::eltwise_clip_v2, activation.low, activation.high);
       break;
-    case BH_ACTIVATION_SIGMOID: steps.append_eltwise(1, algorithm::eltwise_logistic, 0, 0); break;
+    case BH_ACTIVATION_SIGMOID:
+      steps.append_eltwise(1, algorithm::eltwise_logistic, 0, 0);
+      break;
   }
 }
 
@@ -85,6 +90,13 @@ Convolution describe(bh_plan *plan, int32_t x, int32_t w, bool bias, const bh_wi
     throw PlanFailure("A convolution of " + text(xs) + " with weights " + text(ws) + " in " +
                       std::to_string(window.groups) + " groups does not fit.");
   return {xs, weight_dims(ws, window.groups), convolved(xs, ws, window), geometry(window), bias};
+}
+
+// The layout of the first rows of a tensor.
+memory::desc rows_of(const memory::desc &layout, int64_t rows) {
+  Dims dims = layout.dims();
+  dims[0] = rows;
+  return layout.submemory_desc(dims, Dims(dims.size(), 0));
 }
 
 memory::desc layout_of(bh_plan *plan, int32_t value) { return plan->at(value).layout; }
@@ -123,7 +135,8 @@ int32_t bh_plan_conv(bh_plan *plan, int32_t x, int32_t w, int32_t bias, const bh
     if (residual != BH_PLAN_NONE)
       inputs.push_back({DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, residual});
     const int32_t y = plan->add_intermediate(conv.y, description.dst_desc());
-    plan->add_primitive("Conv", dnnl::convolution_forward(description), inputs, {{DNNL_ARG_DST, y}});
+    plan->add_primitive("Conv", dnnl::convolution_forward(description), inputs,
+                        {{DNNL_ARG_DST, y}});
     return y;
   });
 }
@@ -152,22 +165,44 @@ int32_t bh_plan_conv_backward_weights(bh_plan *plan, int32_t dy, int32_t x, int3
   return plan->guarded([&] {
     const bool with_bias = bias != BH_PLAN_NONE;
     const Convolution conv = describe(plan, x, w, with_bias, *window);
-    const auto hint = conv.forward(any(conv.x), any(conv.w), any(conv.y), {});
     const auto vector = with_bias ? any({conv.y[1]}) : memory::desc();
-    dnnl::convolution_backward_weights::primitive_desc description(
-        {algorithm::convolution_auto, any(conv.x), any(conv.w), vector, any(conv.y),
-         conv.window.stride, conv.window.dilation, conv.window.begin, conv.window.end},
-        engine(), hint);
+    // For `rows` images; the layouts are free until the first one fixes them.
+    auto backward = [=](int64_t rows, const memory::desc &source, const memory::desc &weights,
+                        const memory::desc &target, const dnnl::primitive_attr &attributes) {
+      Dims xs = conv.x, ys = conv.y;
+      xs[0] = ys[0] = rows;
+      const auto &g = conv.window;
+      const dnnl::convolution_forward::primitive_desc hint(
+          {prop_kind::forward_training, algorithm::convolution_auto, any(xs), any(conv.w), vector,
+           any(ys), g.stride, g.dilation, g.begin, g.end},
+          engine());
+      const bool chosen = static_cast<bool>(source);
+      return dnnl::convolution_backward_weights::primitive_desc(
+          {algorithm::convolution_auto, chosen ? source : any(xs), chosen ? weights : any(conv.w),
+           vector, chosen ? target : any(ys), g.stride, g.dilation, g.begin, g.end},
+          attributes, engine(), hint);
+    };
+    const auto description = [&] {
+      SingleThread one;
+      return backward(conv.x[0], {}, {}, {}, {});
+    }();
     x = plan->in_layout(x, description.src_desc());
     dy = plan->in_layout(dy, description.diff_dst_desc());
     const int32_t raw = plan->add_intermediate(plan->at(w).dims, description.diff_weights_desc());
-    std::vector<std::pair<int, int>> outputs{{DNNL_ARG_DIFF_WEIGHTS, raw}};
+    std::vector<PieceOperand> outputs{{DNNL_ARG_DIFF_WEIGHTS, raw, false}};
     if (with_bias) {
       *db = plan->add_intermediate({conv.y[1]}, description.diff_bias_desc());
-      outputs.push_back({DNNL_ARG_DIFF_BIAS, *db});
+      outputs.push_back({DNNL_ARG_DIFF_BIAS, *db, false});
     }
-    plan->add_primitive("ConvBackwardWeights", dnnl::convolution_backward_weights(description),
-                        {{DNNL_ARG_SRC, x}, {DNNL_ARG_DIFF_DST, dy}}, outputs);
+    const auto source = description.src_desc(), weights = description.diff_weights_desc(),
+               target = description.diff_dst_desc();
+    add_pieces(
+        plan, "ConvBackwardWeights", conv.x[0],
+        [=](int64_t rows, const dnnl::primitive_attr &attributes) -> dnnl::primitive {
+          return dnnl::convolution_backward_weights(
+              backward(rows, rows_of(source, rows), weights, rows_of(target, rows), attributes));
+        },
+        {{DNNL_ARG_SRC, x, true}, {DNNL_ARG_DIFF_DST, dy, true}}, outputs);
     *dw = plan->in_layout(raw, plan->at(w).layout);
     return 0;
   });
@@ -176,7 +211,7 @@ int32_t bh_plan_conv_backward_weights(bh_plan *plan, int32_t dy, int32_t x, int3
 int32_t bh_plan_dense(bh_plan *plan, int32_t x, int32_t w, int32_t bias, bh_activation activation) {
   return plan->guarded([&] {
     x = plan->unflattened(x);
-    const Dims &xs = plan->at(x).dims;
+    const Dims xs = plan->at(x).dims;
     Dims ws = xs;
     ws[0] = plan->at(w).dims[0];
     const Dims ys{xs[0], ws[0]};
@@ -197,11 +232,20 @@ int32_t bh_plan_dense(bh_plan *plan, int32_t x, int32_t w, int32_t bias, bh_acti
     }
     x = plan->in_layout(x, description.src_desc());
     w = plan->parameter_in_layout(plan->with_dims(w, ws), description.weights_desc());
-    std::vector<std::pair<int, int>> inputs{{DNNL_ARG_SRC, x}, {DNNL_ARG_WEIGHTS, w}};
-    if (bias != BH_PLAN_NONE) inputs.push_back({DNNL_ARG_BIAS, bias});
+    std::vector<PieceOperand> inputs{{DNNL_ARG_SRC, x, true}, {DNNL_ARG_WEIGHTS, w, false}};
+    if (bias != BH_PLAN_NONE) inputs.push_back({DNNL_ARG_BIAS, bias, false});
     const int32_t y = plan->add_intermediate(ys, description.dst_desc());
-    plan->add_primitive("Dense", dnnl::inner_product_forward(description), inputs,
-                        {{DNNL_ARG_DST, y}});
+    const auto source = description.src_desc(), weights = description.weights_desc(),
+               target = description.dst_desc();
+    add_pieces(plan, "Dense", xs[0],
+               [=](int64_t rows, dnnl::primitive_attr own) -> dnnl::primitive {
+                 own.set_post_ops(steps);
+                 return dnnl::inner_product_forward(dnnl::inner_product_forward::primitive_desc(
+                     {prop_kind::forward_training, rows_of(source, rows), weights, vector,
+                      rows_of(target, rows)},
+                     own, engine()));
+               },
+               inputs, {{DNNL_ARG_DST, y, true}});
     return y;
   });
 }
@@ -215,8 +259,8 @@ int32_t bh_plan_dense_backward_data(bh_plan *plan, int32_t dy, int32_t w, int32_
     const Dims ys = plan->at(dy).dims;
     w = plan->with_dims(w, ws);
     auto make = [&](const memory::desc &from, const memory::desc &weights) {
-      return dnnl::inner_product_backward_data::primitive_desc(
-          {from, weights, any(ys)}, engine(), dense_hint(from, weights, any(ys)));
+      return dnnl::inner_product_backward_data::primitive_desc({from, weights, any(ys)}, engine(),
+                                                               dense_hint(from, weights, any(ys)));
     };
     dnnl::inner_product_backward_data::primitive_desc description;
     try {
@@ -227,17 +271,25 @@ int32_t bh_plan_dense_backward_data(bh_plan *plan, int32_t dy, int32_t w, int32_
     dy = plan->in_layout(dy, description.diff_dst_desc());
     w = plan->parameter_in_layout(w, description.weights_desc());
     const int32_t dx = plan->add_intermediate(xs, description.diff_src_desc());
-    plan->add_primitive("DenseBackwardData", dnnl::inner_product_backward_data(description),
-                        {{DNNL_ARG_DIFF_DST, dy}, {DNNL_ARG_WEIGHTS, w}},
-                        {{DNNL_ARG_DIFF_SRC, dx}});
+    const auto from = description.diff_src_desc(), weights = description.weights_desc(),
+               to = description.diff_dst_desc();
+    add_pieces(plan, "DenseBackwardData", xs[0],
+               [=](int64_t rows, const dnnl::primitive_attr &attributes) -> dnnl::primitive {
+                 const auto few = rows_of(from, rows), out = rows_of(to, rows);
+                 return dnnl::inner_product_backward_data(
+                     dnnl::inner_product_backward_data::primitive_desc(
+                         {few, weights, out}, attributes, engine(), dense_hint(few, weights, out)));
+               },
+               {{DNNL_ARG_DIFF_DST, dy, true}, {DNNL_ARG_WEIGHTS, w, false}},
+               {{DNNL_ARG_DIFF_SRC, dx, true}});
     if (source == x) return dx;
     const Dims flat = plan->at(x).dims;
     return bh_plan_reshape(plan, dx, static_cast<int32_t>(flat.size()), flat.data());
   });
 }
 
-int32_t bh_plan_dense_backward_weights(bh_plan *plan, int32_t dy, int32_t x, int32_t w, int32_t bias,
-                                       int32_t *dw, int32_t *db) {
+int32_t bh_plan_dense_backward_weights(bh_plan *plan, int32_t dy, int32_t x, int32_t w,
+                                       int32_t bias, int32_t *dw, int32_t *db) {
   return plan->guarded([&] {
     x = plan->unflattened(x);
     const Dims xs = plan->at(x).dims, ys = plan->at(dy).dims;
@@ -259,13 +311,23 @@ int32_t bh_plan_dense_backward_weights(bh_plan *plan, int32_t dy, int32_t x, int
     x = plan->in_layout(x, description.src_desc());
     dy = plan->in_layout(dy, description.diff_dst_desc());
     const int32_t raw = plan->add_intermediate(plan->at(w).dims, description.diff_weights_desc());
-    std::vector<std::pair<int, int>> outputs{{DNNL_ARG_DIFF_WEIGHTS, raw}};
+    std::vector<PieceOperand> outputs{{DNNL_ARG_DIFF_WEIGHTS, raw, false}};
     if (with_bias) {
       *db = plan->add_intermediate({ys[1]}, description.diff_bias_desc());
-      outputs.push_back({DNNL_ARG_DIFF_BIAS, *db});
+      outputs.push_back({DNNL_ARG_DIFF_BIAS, *db, false});
     }
-    plan->add_primitive("DenseBackwardWeights", dnnl::inner_product_backward_weights(description),
-                        {{DNNL_ARG_SRC, x}, {DNNL_ARG_DIFF_DST, dy}}, outputs);
+    const auto from = description.src_desc(), weights = description.diff_weights_desc(),
+               to = description.diff_dst_desc();
+    add_pieces(
+        plan, "DenseBackwardWeights", xs[0],
+        [=](int64_t rows, const dnnl::primitive_attr &attributes) -> dnnl::primitive {
+          const auto few = rows_of(from, rows), out = rows_of(to, rows);
+          return dnnl::inner_product_backward_weights(
+              dnnl::inner_product_backward_weights::primitive_desc({few, weights, vector, out},
+                                                                   attributes, engine(),
+                                                                   dense_hint(few, weights, out)));
+        },
+        {{DNNL_ARG_SRC, x, true}, {DNNL_ARG_DIFF_DST, dy, true}}, outputs);
     *dw = plan->in_layout(raw, plan->at(w).layout);
     return 0;
   });
@@ -298,7 +360,8 @@ int32_t bh_plan_matmul(bh_plan *plan, int32_t a, int32_t b, int32_t transpose_a,
     dims[rank - 2] = left[rank - 2];
     dims[rank - 1] = right[rank - 1];
     if (left[rank - 1] != right[rank - 2])
-      throw PlanFailure("Matrices " + text(left) + " and " + text(right) + " cannot be multiplied.");
+      throw PlanFailure("Matrices " + text(left) + " and " + text(right) +
+                        " cannot be multiplied.");
     const auto layout = plain_layout(dims, memory::data_type::f32);
     dnnl::matmul::primitive_desc description({layout_of(plan, a), layout_of(plan, b), layout},
                                              engine());

@@ -1,6 +1,7 @@
 // Batch normalisation, forward and backward.
 #include <cmath>
 
+#include "batch_norm.h"
 #include "plan.h"
 
 using namespace billhook;
@@ -11,11 +12,40 @@ using dnnl::normalization_flags;
 using dnnl::prop_kind;
 
 struct TrainingNorm {
-  int x, scale, shift, mean, variance, workspace;
-  dnnl::batch_normalization_forward::primitive_desc description;
+  NormShape shape;
+  int x, scale, mean, variance;
   float epsilon;
-  normalization_flags flags;
+  bool relu;
 };
+
+// How a value's memory looks to the kernels, or block 0 when they cannot read its layout.
+NormShape norm_shape(const Value &value) {
+  NormShape shape{value.dims[0], value.dims[1], 0, 1};
+  for (size_t i = 2; i < value.dims.size(); i++) shape.pixels *= value.dims[i];
+  const dnnl_blocking_desc_t &blocking = value.layout.data.format_desc.blocking;
+  if (value.layout == plain_layout(value.dims, memory::data_type::f32)) {
+    shape.block = 1;
+  } else if (value.layout.data.format_kind == dnnl_blocked && blocking.inner_nblks == 1 &&
+             blocking.inner_idxs[0] == 1) {
+    // Interleaved channels; the blocks themselves must lie in plain order.
+    const int64_t block = blocking.inner_blks[0];
+    Dims blocks = value.dims;
+    blocks[1] = (blocks[1] + block - 1) / block;
+    int64_t step = block;
+    bool ordered = block % 16 == 0 || block == 8;
+    for (size_t i = blocks.size(); i-- > 0;) {
+      ordered = ordered && (blocking.strides[i] == step || blocks[i] == 1);
+      step *= blocks[i];
+    }
+    if (ordered) shape.block = block;
+  }
+  return shape;
+}
+
+int32_t scratch_value(bh_plan *plan, const NormShape &shape) {
+  const Dims dims{2, shape.images, shape.padded()};
+  return plan->add_intermediate(dims, plain_layout(dims, memory::data_type::f32));
+}
 
 }  // namespace
 
@@ -48,25 +78,19 @@ int32_t bh_plan_batch_norm_training(bh_plan *plan, int32_t x, int32_t scale, int
                                     float momentum, int32_t relu) {
   return plan->guarded([&] {
     x = plan->unflattened(x) == x ? x : plan->plain(x);
+    if (norm_shape(plan->at(x)).block == 0) x = plan->plain(x);
+    const NormShape shape = norm_shape(plan->at(x));
     const Dims dims = plan->at(x).dims;
-    auto flags = normalization_flags::use_scale | normalization_flags::use_shift;
-    if (relu) flags = flags | normalization_flags::fuse_norm_relu;
-    dnnl::batch_normalization_forward::primitive_desc description(
-        {prop_kind::forward_training, plan->at(x).layout, epsilon, flags}, engine());
-    const int32_t y = plan->add_intermediate(dims, description.dst_desc());
-    const int32_t mean = plan->add_intermediate({dims[1]}, description.mean_desc());
-    const int32_t variance = plan->add_intermediate({dims[1]}, description.variance_desc());
-    std::vector<std::pair<int, int>> outputs{
-        {DNNL_ARG_DST, y}, {DNNL_ARG_MEAN, mean}, {DNNL_ARG_VARIANCE, variance}};
-    int32_t workspace = BH_PLAN_NONE;
-    if (relu) {
-      const auto layout = description.workspace_desc();
-      workspace = plan->add_intermediate(layout.dims(), layout);
-      outputs.push_back({DNNL_ARG_WORKSPACE, workspace});
-    }
-    plan->add_primitive("BatchNormTraining", dnnl::batch_normalization_forward(description),
-                        {{DNNL_ARG_SRC, x}, {DNNL_ARG_SCALE, scale}, {DNNL_ARG_SHIFT, shift}},
-                        outputs);
+    const int32_t y = plan->add_intermediate(dims, plan->at(x).layout);
+    const auto vector = plain_layout({dims[1]}, memory::data_type::f32);
+    const int32_t mean = plan->add_intermediate({dims[1]}, vector);
+    const int32_t variance = plan->add_intermediate({dims[1]}, vector);
+    const int32_t scratch = scratch_value(plan, shape);
+    plan->add_call("BatchNormTraining", {x, scale, shift}, {y, mean, variance, scratch}, [=] {
+      auto at = [&](int32_t value) { return static_cast<float *>(plan->data(value)); };
+      batch_norm_forward(shape, at(x), at(scale), at(shift), epsilon, relu != 0, at(scratch),
+                         at(mean), at(variance), at(y));
+    });
     const int64_t channels = dims[1];
     plan->add_call("BatchNormStatistics", {mean, variance, running_mean, running_variance},
                    {running_mean, running_variance}, [=] {
@@ -81,7 +105,7 @@ int32_t bh_plan_batch_norm_training(bh_plan *plan, int32_t x, int32_t scale, int
                      follow(running_variance, variance);
                    });
     plan->at(y).forward = std::make_shared<TrainingNorm>(
-        TrainingNorm{x, scale, shift, mean, variance, workspace, description, epsilon, flags});
+        TrainingNorm{shape, x, scale, mean, variance, epsilon, relu != 0});
     return y;
   });
 }
@@ -93,25 +117,21 @@ int32_t bh_plan_batch_norm_backward(bh_plan *plan, int32_t y, int32_t dy, int32_
     if (!norm) throw PlanFailure("The value was not made by a training batch norm.");
     const auto layout = plan->at(norm->x).layout;
     const Dims dims = plan->at(norm->x).dims;
-    dnnl::batch_normalization_backward::primitive_desc description(
-        {prop_kind::backward, layout, layout, norm->epsilon, norm->flags}, engine(),
-        norm->description);
-    dy = plan->in_layout(dy, description.diff_dst_desc());
-    const int32_t dx = plan->add_intermediate(dims, description.diff_src_desc());
-    *dscale = plan->add_intermediate({dims[1]}, plain_layout({dims[1]}, memory::data_type::f32));
-    *dshift = plan->add_intermediate({dims[1]}, plain_layout({dims[1]}, memory::data_type::f32));
-    std::vector<std::pair<int, int>> inputs{{DNNL_ARG_SRC, norm->x},
-                                            {DNNL_ARG_MEAN, norm->mean},
-                                            {DNNL_ARG_VARIANCE, norm->variance},
-                                            {DNNL_ARG_DIFF_DST, dy},
-                                            {DNNL_ARG_SCALE, norm->scale},
-                                            // Not needed for the gradient, but asked for.
-                                            {DNNL_ARG_SHIFT, norm->shift}};
-    if (norm->workspace != BH_PLAN_NONE) inputs.push_back({DNNL_ARG_WORKSPACE, norm->workspace});
-    plan->add_primitive("BatchNormBackward", dnnl::batch_normalization_backward(description), inputs,
-                        {{DNNL_ARG_DIFF_SRC, dx},
-                         {DNNL_ARG_DIFF_SCALE, *dscale},
-                         {DNNL_ARG_DIFF_SHIFT, *dshift}});
+    dy = plan->in_layout(plan->with_dims(dy, layout.dims()), layout);
+    const int32_t dx = plan->add_intermediate(dims, layout);
+    const auto vector = plain_layout({dims[1]}, memory::data_type::f32);
+    const int32_t ds = *dscale = plan->add_intermediate({dims[1]}, vector);
+    const int32_t dh = *dshift = plan->add_intermediate({dims[1]}, vector);
+    const int32_t scratch = scratch_value(plan, norm->shape);
+    plan->add_call("BatchNormBackward", {norm->x, y, dy, norm->scale, norm->mean, norm->variance},
+                   {dx, ds, dh, scratch}, [=] {
+                     auto at = [&](int32_t value) {
+                       return static_cast<float *>(plan->data(value));
+                     };
+                     batch_norm_backward(norm->shape, at(norm->x), at(y), at(dy), at(norm->scale),
+                                         at(norm->mean), at(norm->variance), norm->epsilon,
+                                         norm->relu, at(scratch), at(dx), at(ds), at(dh));
+                   });
     return dx;
   });
 }

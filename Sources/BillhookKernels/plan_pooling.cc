@@ -16,9 +16,12 @@ struct TrainingPool {
 
 algorithm pooling_algorithm(int32_t kind) {
   switch (kind) {
-    case BH_POOL_MAX: return algorithm::pooling_max;
-    case BH_POOL_AVERAGE_EXCLUDE_PAD: return algorithm::pooling_avg_exclude_padding;
-    default: return algorithm::pooling_avg_include_padding;
+    case BH_POOL_MAX:
+      return algorithm::pooling_max;
+    case BH_POOL_AVERAGE_EXCLUDE_PAD:
+      return algorithm::pooling_avg_exclude_padding;
+    default:
+      return algorithm::pooling_avg_include_padding;
   }
 }
 
@@ -40,7 +43,8 @@ int32_t bh_plan_pool(bh_plan *plan, int32_t x, int32_t kind, const bh_window *wi
       begin.push_back(window->pad_begin[i]);
       // What the output's size says, which in ceiling mode is more than the node's padding.
       const int64_t extent = (window->kernel[i] - 1) * window->dilation[i] + 1;
-      end.push_back((ys[2 + i] - 1) * window->stride[i] + extent - xs[2 + i] - window->pad_begin[i]);
+      end.push_back((ys[2 + i] - 1) * window->stride[i] + extent - xs[2 + i] -
+                    window->pad_begin[i]);
     }
     const auto layout = plan->at(x).layout;
     const memory::desc target(ys, layout.data_type(), memory::format_tag::any);
@@ -56,7 +60,8 @@ int32_t bh_plan_pool(bh_plan *plan, int32_t x, int32_t kind, const bh_window *wi
       workspace = plan->add_intermediate(indices.dims(), indices);
       outputs.push_back({DNNL_ARG_WORKSPACE, workspace});
     }
-    plan->add_primitive("Pool", dnnl::pooling_v2_forward(description), {{DNNL_ARG_SRC, x}}, outputs);
+    plan->add_primitive("Pool", dnnl::pooling_v2_forward(description), {{DNNL_ARG_SRC, x}},
+                        outputs);
     if (training) {
       dnnl::pooling_v2_backward::desc backward(pooling_algorithm(kind), layout,
                                                description.dst_desc(), stride, kernel, dilation,

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "bh_threads.h"
 #include "plan.h"
 
 using namespace billhook;
@@ -31,9 +32,10 @@ size_t place(std::vector<Value *> &values) {
     }
     value->offset = offset;
     total = std::max(total, offset + bytes);
-    placed.insert(std::upper_bound(placed.begin(), placed.end(), value,
-                                   [](const Value *a, const Value *b) { return a->offset < b->offset; }),
-                  value);
+    placed.insert(
+        std::upper_bound(placed.begin(), placed.end(), value,
+                         [](const Value *a, const Value *b) { return a->offset < b->offset; }),
+        value);
   }
   return total;
 }
@@ -64,8 +66,8 @@ void bh_plan::lay_out() {
     const int source = home(operation.in_place_source), target = values[operation.writes[0]].root;
     Value &from = values[source], &to = values[target];
     const bool fits = from.kind == Kind::intermediate && to.kind == Kind::intermediate &&
-                      !from.kept && !to.kept && from.last == i && to.first == i && source != target &&
-                      from.layout.get_size() == to.layout.get_size();
+                      !from.kept && !to.kept && from.last == i && to.first == i &&
+                      source != target && from.layout.get_size() == to.layout.get_size();
     if (!fits) continue;
     from.last = to.last;
     moved[target] = source;
@@ -119,6 +121,7 @@ int32_t bh_plan_bind(bh_plan *plan, int32_t input, const void *data) {
 
 int32_t bh_plan_run(bh_plan *plan, int32_t begin, int32_t end) {
   if (begin == 0) plan->run_count++;
+  bh_thread_count();  // oneDNN asks OpenMP, which must know it on this thread
   for (int32_t i = begin; i < end; i++) {
     Operation &operation = plan->operations[i];
     if (operation.call) {

@@ -20,7 +20,8 @@ int32_t bh_plan_reshape(bh_plan *plan, int32_t x, int32_t rank, const int64_t *d
     if (product(from) != product(target))
       throw PlanFailure("A value of shape " + text(from) + " cannot become " + text(target) + ".");
     const bool flattens = target.size() == 2 && from.size() > 2 && target[0] == from[0];
-    if (flattens && plan->at(source).layout != plain_layout(from, plan->at(source).layout.data_type())) {
+    if (flattens &&
+        plan->at(source).layout != plain_layout(from, plan->at(source).layout.data_type())) {
       // Layers read the axes behind a Flatten in any layout, so the reorder is put off until
       // somebody needs it.
       const int32_t view = plan->add_view(source, target, plan->at(source).layout);
@@ -57,8 +58,10 @@ int32_t bh_plan_concat(bh_plan *plan, const int32_t *xs, int32_t count, int32_t 
       const int32_t source = plan->unflattened(xs[i]) == xs[i] ? xs[i] : plan->plain(xs[i]);
       sources.push_back(source);
       layouts.push_back(plan->at(source).layout);
-      if (i == 0) dims = plan->at(source).dims;
-      else dims[axis] += plan->at(source).dims[axis];
+      if (i == 0)
+        dims = plan->at(source).dims;
+      else
+        dims[axis] += plan->at(source).dims[axis];
     }
     dnnl::concat::primitive_desc description(axis, layouts, engine());
     std::vector<std::pair<int, int>> inputs;

@@ -1,6 +1,6 @@
-#include "bh_threads.h"
-
 #include <atomic>
+
+#include "bh_threads.h"
 
 extern "C" {
 // libgomp's ABI, from which `#pragma omp parallel` is made; declared here because the Swift
@@ -12,6 +12,8 @@ int omp_in_parallel(void);
 }
 
 namespace {
+
+std::atomic<int32_t> thread_count{0};  // 0: as OpenMP starts, one a core
 
 struct Loop {
   int64_t n, grain, pieces;
@@ -33,15 +35,24 @@ void run_pieces(void *data) {
 
 }  // namespace
 
-int32_t bh_thread_count(void) { return omp_get_max_threads(); }
+int32_t bh_thread_count(void) {
+  const int32_t chosen = thread_count.load(std::memory_order_relaxed);
+  // OpenMP keeps the number for each calling thread apart; here it is one for the process.
+  if (chosen > 0 && omp_get_max_threads() != chosen && !omp_in_parallel())
+    omp_set_num_threads(chosen);
+  return chosen > 0 ? chosen : omp_get_max_threads();
+}
 
-void bh_set_thread_count(int32_t count) { omp_set_num_threads(count < 1 ? 1 : count); }
+void bh_set_thread_count(int32_t count) {
+  thread_count.store(count < 1 ? 1 : count, std::memory_order_relaxed);
+  bh_thread_count();
+}
 
 void bh_parallel_for(int64_t n, int64_t grain, bh_range_fn body, void *context) {
   if (n <= 0) return;
   if (grain < 1) grain = 1;
   Loop loop{n, grain, (n + grain - 1) / grain, body, context, {0}};
-  const int64_t threads = omp_get_max_threads();
+  const int64_t threads = bh_thread_count();
   if (loop.pieces == 1 || threads == 1 || omp_in_parallel()) {
     run_pieces(&loop);
     return;

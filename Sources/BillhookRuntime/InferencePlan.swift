@@ -92,7 +92,7 @@ public final class InferencePlan {
         switch value {
         case .computed(let value): results[name] = try plan.read(value)
         case .constant(let tensor): results[name] = tensor
-        case .dequantized, .dequantizedConstant: continue
+        case .dequantized, .dequantizedConstant, .integerSums: continue
         }
       }
       return results

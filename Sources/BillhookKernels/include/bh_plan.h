@@ -153,6 +153,10 @@ int32_t bh_plan_quantize(bh_plan *plan, int32_t x, int32_t type, const float *sc
 int32_t bh_plan_dequantize(bh_plan *plan, int32_t q, const float *scale, const int32_t *zero_point,
                            int64_t count, int32_t axis);
 
+// Quantizes to uint8 by the range that x has in this run, zero included, and tells the scale (float,
+// no axes) and the zero point (uint8, no axes) as values. ONNX: DynamicQuantizeLinear.
+int32_t bh_plan_dynamic_quantize(bh_plan *plan, int32_t x, int32_t *scale, int32_t *zero_point);
+
 // How an integer layer's 32-bit sums become its output.
 typedef struct bh_requantize {
   const float *scale;          // [O]: x scale * weight scale
@@ -165,13 +169,14 @@ typedef struct bh_requantize {
 
 // Integer convolution: sums of (x - x_zero_point) * (w - w_zero_point[o]), exact in 32 bits on every
 // CPU (wrapping as int32 does), then bias, activation and output as in `out`. w: int8 or uint8
-// [O, I / groups, K...], plain, copied; w_zero_point may be null for zeros.
-int32_t bh_plan_conv_integer(bh_plan *plan, int32_t x, int32_t x_zero_point, const void *w,
-                             int32_t w_type, const int32_t *w_zero_point, const int64_t *w_dims,
+// [O, I / groups, K...], plain, copied; w_zero_point may be null for zeros. x_zero_value is NONE, or
+// a uint8 or int8 value that each run takes x's zero point from.
+int32_t bh_plan_conv_integer(bh_plan *plan, int32_t x, int32_t x_zero_point, int32_t x_zero_value,
+                             const void *w, int32_t w_type, const int32_t *w_zero_point, const int64_t *w_dims,
                              const bh_window *window, const bh_requantize *out);
 // The same for x [N, K] and w [O, K].
-int32_t bh_plan_dense_integer(bh_plan *plan, int32_t x, int32_t x_zero_point, const void *w,
-                              int32_t w_type, const int32_t *w_zero_point, int64_t outputs,
+int32_t bh_plan_dense_integer(bh_plan *plan, int32_t x, int32_t x_zero_point, int32_t x_zero_value,
+                              const void *w, int32_t w_type, const int32_t *w_zero_point, int64_t outputs,
                               const bh_requantize *out);
 // Adds two quantized values of one shape and quantizes the sum: a residual connection.
 int32_t bh_plan_add_integer(bh_plan *plan, int32_t a, float a_scale, int32_t a_zero_point, int32_t b,

@@ -21,6 +21,9 @@ enum ForwardRules {
     "Flatten": ShapeRules.reshape, "Reshape": ShapeRules.reshape,
     "Transpose": ShapeRules.transpose, "Concat": ShapeRules.concat,
     "QuantizeLinear": IntegerRules.quantize, "DequantizeLinear": IntegerRules.dequantize,
+    "DynamicQuantizeLinear": DynamicRules.quantize,
+    "ConvInteger": DynamicRules.conv, "MatMulInteger": DynamicRules.matmul,
+    "Cast": DynamicRules.cast,
   ]
 
   private static func activation(

@@ -6,17 +6,8 @@ internal import BillhookTensor
 enum LayerRules {
   static func conv(_ l: Lowering, _ step: Step) throws(RuntimeError) -> LoweredValue {
     let node = step.node
-    let weightShape = l.shape(node.inputs[1])
-    let convolving: Convolving
-    do {
-      convolving = Convolving(
-        window: try Window(
-          node, kernel: Array(weightShape.dropFirst(2)),
-          input: Array(l.shape(node.inputs[0]).dropFirst(2))),
-        groups: node.int("group", default: 1))
-    } catch {
-      throw .graph(error)
-    }
+    let convolving = try Convolving(
+      node, weight: l.shape(node.inputs[1]), input: Array(l.shape(node.inputs[0]).dropFirst(2)))
     if let integers = try IntegerRules.layer(l, step, convolving) { return integers }
     let x = try l.float(node.inputs[0])
     let weight = try l.parameter(node.inputs[1])

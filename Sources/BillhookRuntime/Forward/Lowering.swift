@@ -13,6 +13,8 @@ enum LoweredValue {
   case dequantized(PlanValue, QuantizationGrid)
   /// The same of a constant: a quantized weight.
   case dequantizedConstant(Tensor, QuantizationGrid)
+  /// 32-bit sums of an integer layer, kept as floats because only a Cast to float reads them.
+  case integerSums(PlanValue)
 }
 
 /// Turns the steps of a graph into operations of a plan.
@@ -99,6 +101,10 @@ final class Lowering {
     case .dequantized(let integers, let grid)?: result = try plan.dequantize(integers, grid)
     case .dequantizedConstant(let integers, let grid)?:
       result = try plan.constant(grid.dequantize(integers))
+    case .integerSums?:
+      throw .unsupportedForm(
+        node: plan.currentNode, op: "node", found: "the int32 value \"\(name)\" as an input",
+        expected: "a Cast to float32 behind an integer layer")
     case nil: throw .unknownValue(name: name)
     }
     floats[name] = result

@@ -8,17 +8,8 @@ enum LayerGradients {
     let node = step.node
     let l = b.lowering
     let dy = try beforeActivation(b, step, dy)
-    let weightShape = l.shape(node.inputs[1])
-    let convolving: Convolving
-    do {
-      convolving = Convolving(
-        window: try Window(
-          node, kernel: Array(weightShape.dropFirst(2)),
-          input: Array(l.shape(node.inputs[0]).dropFirst(2))),
-        groups: node.int("group", default: 1))
-    } catch {
-      throw .graph(error)
-    }
+    let convolving = try Convolving(
+      node, weight: l.shape(node.inputs[1]), input: Array(l.shape(node.inputs[0]).dropFirst(2)))
     let x = try b.forward(node.inputs[0])
     let weight = try b.forward(node.inputs[1])
     if b.wants(node.inputs[1]) {

@@ -250,8 +250,19 @@ final class KernelPlan {
       q.shape)
   }
 
+  func dynamicQuantize(
+    _ x: PlanValue
+  ) throws(RuntimeError) -> (integers: PlanValue, scale: PlanValue, zeroPoint: PlanValue) {
+    var scale: Int32 = -1
+    var zeroPoint: Int32 = -1
+    let integers = try made(
+      bh_plan_dynamic_quantize(plan, x.id, &scale, &zeroPoint), x.shape, .uint8)
+    return (integers, try made(scale, []), try made(zeroPoint, [], .uint8))
+  }
+
+  /// `zeroValue`: a value that each run takes the input's zero point from, instead of `zeroPoint`.
   func integerLayer(
-    _ x: PlanValue, zeroPoint: Int32, weight: Tensor, weightZeroPoint: [Int32]?,
+    _ x: PlanValue, zeroPoint: Int32, zeroValue: PlanValue? = nil, weight: Tensor, weightZeroPoint: [Int32]?,
     window: Convolving?,
     output: Requantization, _ shape: [Int]
   ) throws(RuntimeError) -> PlanValue {
@@ -266,11 +277,11 @@ final class KernelPlan {
             out_zero_point: output.target?.zeroPoint[0] ?? 0)
           guard var window = window?.kernelForm else {
             return bh_plan_dense_integer(
-              plan, x.id, zeroPoint, bytes.baseAddress, weight.elementType.rawValue,
+              plan, x.id, zeroPoint, zeroValue.id, bytes.baseAddress, weight.elementType.rawValue,
               weightZeroPoint, Int64(weight.shape[0]), &form)
           }
           return bh_plan_conv_integer(
-            plan, x.id, zeroPoint, bytes.baseAddress, weight.elementType.rawValue, weightZeroPoint,
+            plan, x.id, zeroPoint, zeroValue.id, bytes.baseAddress, weight.elementType.rawValue, weightZeroPoint,
             weight.shape.int64, &window, &form)
         }
       }

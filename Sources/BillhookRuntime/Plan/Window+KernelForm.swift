@@ -20,4 +20,18 @@ struct Convolving: Equatable {
   var window: Window
   var groups: Int
   var kernelForm: bh_window { window.kernelForm(groups: groups) }
+
+  /// A Conv's or ConvInteger's.
+  ///
+  /// - Parameters:
+  ///   - weight: Shape of the weights, `[O, I / groups, K...]`.
+  ///   - input: The sizes of the input's spatial axes.
+  init(_ node: Node, weight: [Int], input: [Int]) throws(RuntimeError) {
+    do {
+      window = try Window(node, kernel: Array(weight.dropFirst(2)), input: input)
+    } catch {
+      throw .graph(error)
+    }
+    groups = node.int("group", default: 1)
+  }
 }
