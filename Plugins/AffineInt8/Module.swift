@@ -16,9 +16,10 @@ nonisolated(unsafe) private let module = declareModule(
         q = saturate(round(x / scale) + zero_point), rounding half to even, bit-equal to ONNX \
         QuantizeLinear.
 
-        "scheme" is how activations are stored: symmetric is int8 with zero point 0 and scale \
-        max|x| / 127; asymmetric is uint8 with a zero point, so that the range that was measured \
-        uses all integers and 0 is still exact. Weights are int8: symmetric (from -127 to 127; \
+        "scheme" is how activations are stored: asymmetric is uint8 with a zero point, so that the \
+        range that was measured uses all integers and 0 is still exact, and a ReLU is the clip at \
+        it; symmetric is int8 with zero point 0 and scale max|x| / 127, which ONNX Runtime does not \
+        compute with on x86. Weights are int8: symmetric (from -127 to 127; \
         from -63 to 63 where the host allows seven bits), or with "weight_scheme" asymmetric with \
         a zero point each, which suits weight-only quantization. "granularity" is how many scales \
         a weight has: one, or one for each output channel. Activations have one.
@@ -30,7 +31,7 @@ nonisolated(unsafe) private let module = declareModule(
       capabilities: BH_CAP_DETERMINISTIC | BH_CAP_CONCURRENT,
       parameters: [
         .choice(
-          "scheme", doc: "How activations are stored.", choices: ["symmetric", "asymmetric"]),
+          "scheme", doc: "How activations are stored.", choices: ["asymmetric", "symmetric"]),
         .choice(
           "granularity", doc: "How many scales a weight has.", choices: ["channel", "tensor"]),
         .choice(
@@ -39,7 +40,7 @@ nonisolated(unsafe) private let module = declareModule(
       create: { call, values, out in
         createQuantizer(call, values, out) {
           AffineQuantizer(
-            isActivationSymmetric: $0.choice(0) == 0, isPerChannel: $0.choice(1) == 0,
+            isActivationSymmetric: $0.choice(0) == 1, isPerChannel: $0.choice(1) == 0,
             isWeightSymmetric: $0.choice(2) == 0)
         }
       })

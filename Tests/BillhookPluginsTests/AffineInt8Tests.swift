@@ -23,7 +23,7 @@ import Testing
     #expect(
       try standard.layout(Self.activation, shape: [1, 8], weightBits: 7)
         == QuantizationLayout(
-          elementType: .int8, minimum: -128, maximum: 127, isSymmetric: true, granularity: .tensor))
+          elementType: .uint8, minimum: 0, maximum: 255, isSymmetric: false, granularity: .tensor))
     let other = try Self.quantizer([
       "scheme": .string("asymmetric"), "granularity": .string("tensor"),
       "weight_scheme": .string("asymmetric"),
