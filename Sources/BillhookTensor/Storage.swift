@@ -20,11 +20,26 @@ public final class Storage: @unchecked Sendable {
   public init(byteCount: Int) {
     precondition(byteCount >= 0, "a storage of \(byteCount) bytes")
     self.byteCount = byteCount
+    isReadOnly = false
+    // The system hands out zeroed pages as they are first written, by all threads that write; zeroing
+    // a large block here would touch it once more than needed, on one thread.
+    if byteCount >= Self.pagedByteCount,
+      let pages = mmap(
+        nil, byteCount, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+      pages != MAP_FAILED
+    {
+      madvise(pages, byteCount, 14 /* MADV_HUGEPAGE */)
+      base = pages
+      release = { munmap($0, byteCount) }
+      return
+    }
     base = .allocate(byteCount: max(byteCount, 1), alignment: Self.alignment)
     base.initializeMemory(as: UInt8.self, repeating: 0, count: max(byteCount, 1))
-    isReadOnly = false
     release = { $0.deallocate() }
   }
+
+  /// Allocations of this size and more are pages of their own.
+  private static let pagedByteCount = 4 << 20
 
   /// Adopts memory that somebody else made; `release` is called with `base` at the end.
   init(
