@@ -62,7 +62,7 @@ public func train(
       try plan.step(inputs, learningRate: rate) { output, gradient in
         let logits = try graph.logits([graph.outputs[0].name: output])
         try check(logits, target: target, labels: labels, indices: indices, data: data)
-        guard logits.isFinite else {
+        guard logits.hasOnlyFiniteFloats else {
           throw CompressionError.lossNotFinite(
             epoch: epoch + 1, step: batch + 1, loss: "not finite", rate: rate)
         }
@@ -173,14 +173,6 @@ private struct ViewChoice {
         seed: chooser, stream: 0x71E_0000_0000_0000 ^ UInt64(epoch) << 32 ^ UInt64(index))
       return random.integer(below: count)
     }
-  }
-}
-
-extension Tensor {
-  /// Whether no element is NaN or infinite; float32.
-  fileprivate var isFinite: Bool {
-    // A difference of a number with itself is 0 unless it is NaN or infinite.
-    withUnsafeElements(of: Float.self) { $0.reduce(Float(0)) { $0 + ($1 - $1) } == 0 }
   }
 }
 

@@ -14,6 +14,14 @@ struct ElementPruning {
     var weight: Tensor
     var statistics = LayerStatistics()
   }
+  struct Written {
+    /// In the item's own type.
+    var tensor: Tensor
+    /// The elements that were selected.
+    var pruned: Int
+    /// All elements that are zero now.
+    var zeros: Int
+  }
   struct Result {
     /// The elements that were selected, zeros among them.
     var pruned: Int
@@ -23,10 +31,9 @@ struct ElementPruning {
   }
 
   let scorer: Scorer
-  /// Chunks of a scorer start at multiples of this many elements, so a chunk's
-  /// number among the pieces is its first element divided by this.
-  static let pieceElements = 16_384
-  static let storedPieceElements = 16_384
+  /// Pieces start at multiples of this many elements, so a piece's number is its first element
+  /// divided by this.
+  static let pieceElements = Scorer.pieceElementCount
 
   /// The number of elements that a ratio selects: the nearest integer, of two the even one.
   static func selectedCount(ratio: Double, elements: Int) -> Int {
@@ -36,16 +43,15 @@ struct ElementPruning {
   /// Prunes a fraction of all items together.
   ///
   /// - Parameters:
-  ///   - deliver: Gets each item's index, its pruned tensor in the item's own type, and the number
-  ///     of selected elements, in order.
+  ///   - deliver: Gets each item's index and what became of it, in order.
   func prune(
-    _ items: [Item], ratio: Double, deliver: (_ index: Int, _ tensor: Tensor, _ pruned: Int) throws -> Void
+    _ items: [Item], ratio: Double, deliver: (_ index: Int, _ written: Written) throws -> Void
   ) throws -> Result {
     let scores = try items.map { try storedScores($0) }
     let chosen = items.indices.filter { scorer.isPiecewise || scores[$0] != nil }
     let elements = chosen.reduce(0) { $0 + items[$1].weight.count }
     let wanted = Self.selectedCount(ratio: ratio, elements: elements)
-    let granule = scorer.isPiecewise ? Self.pieceElements : Self.storedPieceElements
+    let granule = Self.pieceElements
     var firstPiece: [Int] = []
     var pieces = 0
     for item in items {
@@ -80,10 +86,10 @@ struct ElementPruning {
     }
     var total = 0
     for index in chosen {
-      let (tensor, pruned) = try write(
+      let written = try write(
         items[index], scores[index], selection, firstPiece: firstPiece[index], granule: granule)
-      total += pruned
-      try deliver(index, tensor, pruned)
+      total += written.pruned
+      try deliver(index, written)
       items[index].weight.discardPages()
     }
     guard total == wanted else {
@@ -97,9 +103,10 @@ struct ElementPruning {
   /// The item's tensor with zeros where its scores are among the lowest.
   private func write(
     _ item: Item, _ scores: Tensor?, _ selection: StreamingSelection, firstPiece: Int, granule: Int
-  ) throws -> (Tensor, Int) {
+  ) throws -> Written {
     var target = Tensor(zeros: item.weight.shape)
     let pruned = Atomic(0)
+    let zeros = Atomic(0)
     try target.withUnsafeMutableElements(of: Float.self) { buffer in
       // Pieces are disjoint parts of the buffer, which outlives them.
       nonisolated(unsafe) let base = buffer.baseAddress
@@ -109,13 +116,16 @@ struct ElementPruning {
           selection.prune(
             piece: firstPiece + element / granule, scores, weights, into: base + element),
           ordering: .relaxed)
+        // Counted while the piece is in the cache.
+        var count = 0
+        for index in element..<element + scores.count { count &+= base[index] == 0 ? 1 : 0 }
+        zeros.add(count, ordering: .relaxed)
       }
     }
     let type = item.weight.elementType
-    return (
-      type == .float32 ? target : target.asFloatingPoint(type) ?? target,
-      pruned.load(ordering: .relaxed)
-    )
+    return Written(
+      tensor: type == .float32 ? target : target.asFloatingPoint(type) ?? target,
+      pruned: pruned.load(ordering: .relaxed), zeros: zeros.load(ordering: .relaxed))
   }
 
   /// Scores of a scorer that works on whole layers; nil when it skips the layer or works piecewise.
@@ -142,8 +152,8 @@ struct ElementPruning {
     }
     weight.withUnsafeElements(of: Float.self) { weights in
       scores.withUnsafeElements(of: Float.self) { scores in
-        for start in stride(from: 0, to: scores.count, by: Self.storedPieceElements) {
-          let range = start..<min(start + Self.storedPieceElements, scores.count)
+        for start in stride(from: 0, to: scores.count, by: Self.pieceElements) {
+          let range = start..<min(start + Self.pieceElements, scores.count)
           body(
             start, UnsafeBufferPointer(rebasing: weights[range]),
             UnsafeBufferPointer(rebasing: scores[range]))
@@ -152,43 +162,24 @@ struct ElementPruning {
     }
   }
 
-  /// Scores about 4096 clusters of 64 weights, so that a large selection needs fewer passes.
-  ///
-  /// Only for scorers that look at nothing but weights: the clusters come from everywhere, so no
-  /// layer's statistics belong to them. A wrong sample costs time, never exactness.
+  /// Scores about 4096 clusters of 64 weights, so that a large selection needs fewer passes. A bad
+  /// sample costs time, never exactness.
   private func sample(
     _ items: [Item], into selection: StreamingSelection, elements: Int
   ) throws {
     let cluster = 64
-    guard scorer.isPiecewise, scorer.descriptor.needs.isEmpty, elements > 1 << 20,
-      let first = items.first
-    else { return }
+    guard scorer.isPiecewise, elements > 1 << 20 else { return }
     let step = max(elements / 4096, cluster)
-    var gathered: [Float] = []
-    gathered.reserveCapacity(4100 * cluster)
     var offset = 0
+    // Other types would be converted as a whole for the sake of a sample.
     for item in items where item.weight.elementType == .float32 {
-      item.weight.withUnsafeElements(of: Float.self) { weights in
-        while offset + cluster <= weights.count {
-          gathered += weights[offset..<offset + cluster]
-          offset += step
-        }
-      }
-      offset = max(0, offset - item.weight.count)
-    }
-    guard !gathered.isEmpty else { return }
-    var context = first.context
-    (context.outAxis, context.inAxis, context.groups) = (-1, -1, 1)
-    let collected = Mutex([Float](repeating: 0, count: gathered.count))
-    try scorer.scoreChunks(context, weight: Tensor(gathered)) { element, _, scores in
-      collected.withLock { $0.replaceSubrange(element..<element + scores.count, with: scores) }
-    }
-    collected.withLock { all in
-      all.withUnsafeBufferPointer { scores in
-        for start in stride(from: 0, to: scores.count, by: cluster) {
-          selection.sample(UnsafeBufferPointer(rebasing: scores[start..<start + cluster]))
-        }
-      }
+      let count = item.weight.count
+      let starts = stride(from: offset, to: count - cluster + 1, by: step)
+      let ranges = starts.map { $0..<$0 + cluster }
+      offset = max(0, (ranges.last.map { $0.lowerBound + step } ?? offset) - count)
+      try scorer.scoreRanges(
+        item.context, weight: item.weight, statistics: item.statistics, ranges: ranges
+      ) { _, _, scores in selection.sample(scores) }
     }
   }
 }

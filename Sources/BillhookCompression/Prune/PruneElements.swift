@@ -151,14 +151,14 @@ struct ElementRecording {
     let scopes = scope == .global ? [Array(items.indices)] : items.indices.map { [$0] }
     for members in scopes {
       let result = try pruning.prune(members.map { items[$0] }, ratio: settings.ratio) {
-        index, tensor, count in
+        index, written in
         let member = members[index]
-        let zeros = tensor.zeroCount
-        layers[member].pruned = count
-        layers[member].zeros = zeros
-        layers[member].sparsity = Double(zeros) / Double(max(tensor.count, 1))
-        try deliver(member, tensor)
-        done += tensor.count
+        let count = written.tensor.count
+        layers[member].pruned = written.pruned
+        layers[member].zeros = written.zeros
+        layers[member].sparsity = Double(written.zeros) / Double(max(count, 1))
+        try deliver(member, written.tensor)
+        done += count
         progress?.advance(done, detail: layers[member].name)
       }
       for index in result.skipped {

@@ -52,24 +52,24 @@ struct WeightQuantization {
   ///   - weight: float32.
   ///   - layer: Of role weight.
   func quantize(_ weight: Tensor, _ layer: LayerContext) throws -> Outcome {
-    guard weight.floats().allSatisfy(\.isFinite) else {
+    guard weight.hasOnlyFiniteFloats else {
       return .skipped("its weights are not all finite")
     }
     guard var result = try attempt(weight, layer, bits: 8) else {
       return .skipped("the quantizer left it out")
     }
-    if let problem = try problem(weight, layer, result) { return .skipped(problem) }
+    if let problem = try check(weight, layer, &result) { return .skipped(problem) }
     let outAxis = max(layer.outAxis, 0)
     guard let range, !PairSums.areSafe(result.integers, outAxis: outAxis) else {
       return .quantized(result)
     }
     if range == .auto {
-      guard let narrow = try attempt(weight, layer, bits: 7),
+      guard var narrow = try attempt(weight, layer, bits: 7),
         PairSums.areSafe(narrow.integers, outAxis: outAxis)
       else {
         return .skipped("its integers could saturate 16-bit sums, with seven bits too")
       }
-      if let problem = try problem(weight, layer, narrow) { return .skipped(problem) }
+      if let problem = try check(weight, layer, &narrow) { return .skipped(problem) }
       result = narrow
     }
     result.saturationRisk = true
@@ -84,7 +84,7 @@ struct WeightQuantization {
     let integers = try quantizer.quantize(layer, layout, parameters, values: weight)
     return QuantizedWeight(
       integers: integers, layout: layout, parameters: parameters, bits: bits,
-      saturationRisk: false, signalToNoise: signalToNoise(weight, integers, layout, parameters))
+      saturationRisk: false, signalToNoise: nil)
   }
 
   /// Quantizes again with scales of the host's own.
@@ -95,15 +95,14 @@ struct WeightQuantization {
     result.parameters.scale = Tensor(scales, shape: old.parameters.scale.shape)
     result.integers = try quantizer.quantize(
       layer, old.layout, result.parameters, values: weight)
-    result.signalToNoise = signalToNoise(
-      weight, result.integers, old.layout, result.parameters)
+    result.signalToNoise = Restoration(weight, result, own: nil).signalToNoise
     return result
   }
 
   /// What is wrong with the plugin's numbers, or nil: they must mean in ONNX what they mean to it,
-  /// and zeros must stay zeros.
-  private func problem(
-    _ weight: Tensor, _ layer: LayerContext, _ quantized: QuantizedWeight
+  /// and zeros must stay zeros. Measures the error on the way.
+  private func check(
+    _ weight: Tensor, _ layer: LayerContext, _ quantized: inout QuantizedWeight
   ) throws -> String? {
     guard [.int8, .uint8].contains(quantized.layout.elementType),
       quantized.integers.elementType == quantized.layout.elementType,
@@ -113,45 +112,89 @@ struct WeightQuantization {
       return "the quantizer gave a scale that is not a positive number"
     }
     let own = try quantizer.dequantize(
-      layer, quantized.layout, quantized.parameters, integers: quantized.integers
-    ).floats()
-    let host = dequantized(quantized.integers, quantized.layout, quantized.parameters)
-    guard own == host else {
+      layer, quantized.layout, quantized.parameters, integers: quantized.integers)
+    let restoration = Restoration(weight, quantized, own: own)
+    quantized.signalToNoise = restoration.signalToNoise
+    if !restoration.isExact {
       return "the quantizer's numbers are not those of ONNX's DequantizeLinear"
     }
-    for (value, restored) in zip(weight.floats(), host) where value == 0 && restored != 0 {
-      return "the quantizer does not keep zeros"
+    return restoration.keepsZeros ? nil : "the quantizer does not keep zeros"
+  }
+}
+
+/// What ONNX's DequantizeLinear makes of a weight's integers, compared with the weight.
+private struct Restoration {
+  private(set) var signal = 0.0
+  private(set) var noise = 0.0
+  /// Whether every number is the one that the plugin restores.
+  private(set) var isExact = true
+  private(set) var keepsZeros = true
+
+  /// Elements a piece: some cache lines of channels, sums that are added in a fixed order.
+  private static let grain = 1 << 16
+
+  init(_ weight: Tensor, _ quantized: QuantizedWeight, own: Tensor?) {
+    let scales = quantized.scales
+    let zeroPoints = quantized.zeroPoints.map { Int32($0) }
+    var inner = max(weight.count, 1)
+    if let axis = quantized.axis { inner = max(weight.shape[(axis + 1)...].reduce(1, *), 1) }
+    let channelSize = inner
+    let isSigned = quantized.integers.elementType == .int8
+    let parts = weight.withUnsafeElements(of: Float.self) { weights in
+      quantized.integers.withUnsafeBytes { integers in
+        (own ?? weight).withUnsafeElements(of: Float.self) { restored in
+          // All three are only read.
+          nonisolated(unsafe) let (weights, integers, restored) = (weights, integers, restored)
+          return ParallelPieces.map(count: weights.count, grain: Self.grain) { range in
+            var part = Restoration()
+            var index = range.lowerBound
+            while index < range.upperBound {
+              let channel = index / channelSize % scales.count
+              let end = min(range.upperBound, (index / channelSize + 1) * channelSize)
+              let (scale, zeroPoint) = (scales[channel], zeroPoints[channel])
+              for index in index..<end {
+                let byte = integers[index]
+                let integer = isSigned ? Int32(Int8(bitPattern: byte)) : Int32(byte)
+                let value = Float(integer - zeroPoint) * scale
+                let original = weights[index]
+                part.isExact = part.isExact && (own == nil || value == restored[index])
+                part.keepsZeros = part.keepsZeros && (original != 0 || value == 0)
+                let error = Double(original) - Double(value)
+                part.signal += Double(original) * Double(original)
+                part.noise += error * error
+              }
+              index = end
+            }
+            return part
+          }
+        }
+      }
     }
-    return nil
+    for part in parts {
+      signal += part.signal
+      noise += part.noise
+      isExact = isExact && part.isExact
+      keepsZeros = keepsZeros && part.keepsZeros
+    }
+  }
+
+  private init() {}
+
+  /// Power of the weights over power of the error, in decibels; nil without error.
+  var signalToNoise: Double? {
+    noise > 0 && signal > 0 ? 10 * log10(signal / noise) : nil
   }
 }
 
-/// What ONNX's DequantizeLinear makes of integers.
-func dequantized(
-  _ integers: Tensor, _ layout: QuantizationLayout, _ parameters: QuantizationParameters
-) -> [Float] {
-  let scales = parameters.scale.floats()
-  let zeroPoints = parameters.zeroPoint.integers() ?? [0]
-  var inner = max(integers.count, 1)
-  if case .axis(let axis) = layout.granularity {
-    inner = max(integers.shape[(axis + 1)...].reduce(1, *), 1)
+extension Tensor {
+  /// Whether no element is NaN or infinite; of a float32 tensor.
+  var hasOnlyFiniteFloats: Bool {
+    withUnsafeElements(of: Float.self) { values in
+      nonisolated(unsafe) let values = values
+      return ParallelPieces.map(count: values.count, grain: 1 << 16) { range in
+        // A difference of a number with itself is 0 unless it is NaN or infinite.
+        range.reduce(Float(0)) { $0 + (values[$1] - values[$1]) } == 0
+      }.allSatisfy { $0 }
+    }
   }
-  return (integers.integers() ?? []).enumerated().map { index, value in
-    let channel = index / inner % scales.count
-    return Float(value - zeroPoints[channel]) * scales[channel]
-  }
-}
-
-/// Power of the weights over power of the error, in decibels.
-private func signalToNoise(
-  _ weight: Tensor, _ integers: Tensor, _ layout: QuantizationLayout,
-  _ parameters: QuantizationParameters
-) -> Double? {
-  var signal = 0.0
-  var noise = 0.0
-  for (value, restored) in zip(weight.floats(), dequantized(integers, layout, parameters)) {
-    signal += Double(value) * Double(value)
-    noise += (Double(value) - Double(restored)) * (Double(value) - Double(restored))
-  }
-  return noise > 0 && signal > 0 ? 10 * log10(signal / noise) : nil
 }
