@@ -100,14 +100,18 @@ import Testing
   }
 
   @Test func `dropout draws new masks, the same ones for the same seed`() throws {
+    // The node behind the output may not take its memory before the loss has seen it.
     let graph = Graph.testing(
       inputs: ["x": ["N", 400]],
       [
-        Node("Mul", name: "m", inputs: ["w", "x"], outputs: ["t"]),
-        Node("Dropout", name: "drop", inputs: ["v", "ratio"], outputs: ["y"]),
         Node("Gemm", name: "g", inputs: ["x", "g"], outputs: ["v"], attributes: ["transB": .int(1)]),
-      ].sorted { ["g": 0, "drop": 1, "m": 2][$0.name]! < ["g": 0, "drop": 1, "m": 2][$1.name]! },
-      ["w": Tensor([Float(1)]), "ratio": Tensor(scalar: Float(0.25)), "g": .seeded([100, 400], seed: 1)])
+        Node("Dropout", name: "drop", inputs: ["v", "ratio"], outputs: ["y"]),
+        Node("Mul", name: "m", inputs: ["w", "v"], outputs: ["t"]),
+      ],
+      [
+        "w": Tensor([Float(1)]), "ratio": Tensor(scalar: Float(0.25)),
+        "g": .seeded([100, 400], seed: 1),
+      ])
     func masks(seed: UInt64) throws -> [[Bool]] {
       let plan = try TrainingPlan(graph, batchSize: 2, optimizer: .sgd(), seed: seed)
       var masks: [[Bool]] = []

@@ -49,6 +49,8 @@ public final class TrainingPlan {
     guard let outputName = graph.outputs.first?.name, lowering.dependsOnParameters(outputName)
     else { throw .nothingToTrain }
     output = try lowering.float(outputName)
+    // The loss reads it after all of the forward half has run.
+    try plan.keep(output)
     forwardEnd = plan.position
     plan.currentNode = outputName
     outputGradient = try plan.input(output.shape, .float32)
