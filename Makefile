@@ -1,0 +1,64 @@
+# Each target is a thin alias of the commands in it; `make` alone lists them.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+# Tests and the demo share one release build, so both use the same flags.
+FLAGS = -c release -Xswiftc -enable-testing
+BINARIES = .build/release
+SWIFT_FILES = Package.swift Plugins PluginSDK Sources Tests
+KERNEL_FILES = Sources/BillhookKernels/*.cc Sources/BillhookKernels/*.h
+
+.DEFAULT_GOAL = help
+.PHONY: help setup build test demo bench format lint install clean
+
+help: ## list the targets
+	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 16
+	@.ci/setup swift
+
+setup: ## install what is missing: Debian packages, through apt
+	@.ci/setup
+
+build: ## build billhook and its plugins into .build/release
+	@.ci/phase setup .ci/setup
+	@.ci/phase build swift build $(FLAGS)
+
+test: ## build, then run every test
+	@.ci/phase setup .ci/setup python
+	@.ci/phase build swift build $(FLAGS) --build-tests
+	@swift test $(FLAGS) --skip-build --disable-xctest
+
+demo: build ## build, then train, prune, distil and quantize a network on real images
+	@.ci/phase demo $(BINARIES)/billhook run docs/recipes/demo.yaml
+
+bench: ## time the work items of docs/benchmarks.md, one JSON line each
+	@.ci/setup
+	@swift build $(FLAGS) --product billhook-benchmark >&2
+	@$(BINARIES)/billhook-benchmark
+
+format: ## format the sources
+	swift format format -i -r --parallel $(SWIFT_FILES)
+	@if command -v clang-format >/dev/null; then clang-format -i $(KERNEL_FILES); fi
+
+lint: ## check the format of the sources
+	swift format lint -s -r --parallel $(SWIFT_FILES)
+
+install: build ## install below PREFIX=/usr/local
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin include/billhook lib/billhook/plugins \
+	  share/billhook share/doc/billhook/recipes share/bash-completion/completions \
+	  share/zsh/site-functions share/fish/vendor_completions.d)
+	install -m 755 $(BINARIES)/billhook $(DESTDIR)$(PREFIX)/bin
+	install -m 644 $(BINARIES)/libbillhook-plugin-*.so $(DESTDIR)$(PREFIX)/lib/billhook/plugins
+	install -m 644 PluginSDK/include/billhook/*.h $(DESTDIR)$(PREFIX)/include/billhook
+	install -m 644 PluginSDK/schema/recipe.schema.json $(DESTDIR)$(PREFIX)/share/billhook
+	install -m 644 README.md CHANGELOG.md LICENSE docs/*.md $(DESTDIR)$(PREFIX)/share/doc/billhook
+	install -m 644 docs/recipes/*.yaml $(DESTDIR)$(PREFIX)/share/doc/billhook/recipes
+	$(BINARIES)/billhook --generate-completion-script bash \
+	  >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/billhook
+	$(BINARIES)/billhook --generate-completion-script zsh \
+	  >$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_billhook
+	$(BINARIES)/billhook --generate-completion-script fish \
+	  >$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/billhook.fish
+
+clean: ## remove everything that was built
+	rm -rf .build build
