@@ -13,15 +13,28 @@ struct BillhookProcess {
     return folder.appendingPathComponent("billhook")
   }
 
+  private static var path: String {
+    let inherited = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"
+    return executable.deletingLastPathComponent().path + ":" + inherited
+  }
+
   init(_ arguments: String..., folder: String) throws {
     try self.init(arguments, folder: folder)
   }
 
   init(_ arguments: [String], folder: String) throws {
+    try self.init(Self.executable, arguments, folder: folder)
+  }
+
+  /// Runs any program; a shell finds `billhook` on its path.
+  init(_ program: URL, _ arguments: [String], folder: String) throws {
     let process = Process()
-    process.executableURL = Self.executable
+    process.executableURL = program
     process.arguments = arguments
     process.currentDirectoryURL = URL(fileURLWithPath: folder)
+    // Several commands run at the same time here; threads that wait in a loop would slow them all.
+    process.environment = ProcessInfo.processInfo.environment.merging(
+      ["OMP_WAIT_POLICY": "passive", "PATH": Self.path]) { $1 }
     // Files, because a pipe that nobody empties would block a long output.
     let files = try ["out", "err"].map { name in
       let url = URL(fileURLWithPath: NSTemporaryDirectory())
@@ -30,6 +43,7 @@ struct BillhookProcess {
       return (url, try FileHandle(forWritingTo: url))
     }
     defer { for (url, _) in files { try? FileManager.default.removeItem(at: url) } }
+    process.standardInput = FileHandle.nullDevice
     process.standardOutput = files[0].1
     process.standardError = files[1].1
     try process.run()

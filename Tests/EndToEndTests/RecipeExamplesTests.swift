@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 /// The documented recipes, on few samples.
-@Suite(.enabled(if: hasFashionMNIST, "needs the Debian package dataset-fashion-mnist"))
+@Suite(.enabled(if: RealData.hasFashionMNIST, "needs the Debian package dataset-fashion-mnist"))
 struct RecipeExamplesTests {
   private let folder = TemporaryFolder()
 
@@ -55,8 +55,3 @@ struct RecipeExamplesTests {
     #expect(sparsities[2] >= sparsities[1])
   }
 }
-
-/// True also where the tests must not be skipped, so that they fail there.
-private let hasFashionMNIST =
-  FileManager.default.fileExists(atPath: "/usr/share/datasets/fashion-mnist")
-  || ProcessInfo.processInfo.environment["CI"] == "true"

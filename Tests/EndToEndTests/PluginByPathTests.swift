@@ -1,0 +1,38 @@
+import BillhookTestSupport
+import Foundation
+import Testing
+
+/// A plugin in C on a real network, named by its path.
+@Suite(.enabled(if: RealData.hasFashionMNIST, "needs the package dataset-fashion-mnist"))
+struct PluginByPathTests {
+  private let folder = TemporaryFolder()
+  private let source = "Plugins/Examples/c-geometric-median/geometric_median.c"
+
+  @Test(arguments: ["l1", "l2"])
+  func `the C example chooses the channels of a trained network`(distance: String) throws {
+    try TrainedNetworks.copy("teacher.onnx", to: folder)
+    let plugin = try compiledPlugin(source)
+    let pruned = try BillhookProcess(
+      "prune", "teacher.onnx", "-o", "out.onnx", "--granularity", "channel", "--ratio", "0.5",
+      "--scorer", plugin, "--param", "distance=\(distance)", "--data",
+      "fashion-mnist:train,limit=500", "--test", "fashion-mnist:test,limit=500", "--json",
+      "--quiet", folder: folder.path)
+    #expect(pruned.code == 0, "\(pruned.errors)")
+    #expect(pruned.output.contains("\"org.example.geometric-median\""))
+    #expect(folder.bytes("out.onnx").count * 3 < folder.bytes("teacher.onnx").count)
+
+    let inspected = try BillhookProcess("inspect", "out.onnx", "--json", folder: folder.path)
+    #expect(inspected.code == 0)
+    #expect(inspected.output.contains("org.example.geometric-median"))
+  }
+
+  @Test func `plugin show describes a file`() throws {
+    let result = try BillhookProcess(
+      "plugin", "show", try compiledPlugin(source), folder: folder.path)
+    #expect(result.code == 0, "\(result.errors)")
+    #expect(
+      result.output.hasPrefix(
+        "org.example.geometric-median (scorer): Channels near the middle of the others matter least."
+      ))
+  }
+}

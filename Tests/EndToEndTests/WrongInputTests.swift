@@ -1,0 +1,148 @@
+import BillhookFormats
+import BillhookGraph
+import BillhookTestSupport
+import Foundation
+import Testing
+
+/// What a person reads after a mistake: the whole text, and the exit code.
+@Suite struct WrongInputTests {
+  private let folder = TemporaryFolder()
+
+  private func network() throws {
+    let made = try BillhookProcess(
+      "new", "cnn", "-o", "a.onnx", "--width", "4", "--quiet", folder: folder.path)
+    #expect(made.code == 0, "\(made.errors)")
+  }
+
+  private func expect(
+    _ command: String, code: Int32 = 1, says sentence: String,
+    at location: SourceLocation = #_sourceLocation
+  ) throws {
+    let result = try BillhookProcess(
+      command.split(separator: " ").map(String.init), folder: folder.path)
+    #expect(result.code == code, sourceLocation: location)
+    #expect(result.errors == "billhook: error: \(sentence)\n", sourceLocation: location)
+    #expect(result.output.isEmpty, sourceLocation: location)
+    #expect(!folder.names.contains("out.onnx"), sourceLocation: location)
+  }
+
+  @Test func `a model that was cut short names the byte and the field`() throws {
+    try network()
+    let whole = folder.bytes("a.onnx")
+    _ = folder.file("cut.onnx", Array(whole.prefix(5000)))
+    let message = try BillhookProcess("inspect", "cut.onnx", folder: folder.path)
+    #expect(message.code == 1)
+    #expect(
+      message.errors.hasPrefix(
+        "billhook: error: Cannot read \"cut.onnx\" as ONNX: at byte 12 (model.graph), found a length of "
+      ))
+    #expect(
+      message.errors.hasSuffix(
+        ", but expected at most 4984, the bytes that are left. The file is damaged, cut short or of "
+          + "another kind; copy or export it again.\n"))
+  }
+
+  @Test func `a file of another kind is said`() throws {
+    _ = folder.file("empty.onnx", [])
+    try expect(
+      "prune empty.onnx -o out.onnx --granularity channel --ratio 0.5",
+      says: """
+        Cannot read "empty.onnx" as ONNX: at byte 0, found an empty file, but expected a protobuf \
+        message ModelProto. The file is damaged, cut short or of another kind; copy or export it \
+        again.
+        """)
+  }
+
+  @Test func `an operator that is missing is named with its node and those that work`() throws {
+    let graph = Graph.testing("Erf", ["N", 4])
+    try ONNXFile.write(graph, to: folder("erf.onnx"))
+    try expect(
+      "prune erf.onnx -o out.onnx --granularity element --ratio 0.5",
+      says: """
+        Node "node" uses the operator "Erf", which is not supported. Supported: \
+        \(Graph.supportedOperators.joined(separator: ", ")).
+        """)
+  }
+
+  @Test func `a plugin that is not there gets the nearest name`() throws {
+    try network()
+    try expect(
+      "prune a.onnx -o out.onnx --granularity channel --ratio 0.5 --scorer magnitud",
+      says: """
+        Cannot prune. There is no scorer "magnitud"; did you mean "org.billhook.magnitude"? Known \
+        are "org.billhook.activation", "org.billhook.activation.apoz", \
+        "org.billhook.activation.wanda" and "org.billhook.magnitude".
+        """)
+    try expect(
+      "prune a.onnx -o out.onnx --granularity channel --ratio 0.5 --scorer ./no.so",
+      says: """
+        Cannot prune. Cannot read the plugin "./no.so": No such file or directory. Check the path \
+        and its permissions.
+        """)
+  }
+
+  @Test func `a parameter that is wrong says what the plugin takes`() throws {
+    try network()
+    try expect(
+      "prune a.onnx -o out.onnx --granularity channel --ratio 0.5 --param exponnt=2",
+      says: """
+        Cannot prune. Plugin "org.billhook.magnitude" has no parameter "exponnt"; did you mean \
+        "exponent"? It has "exponent".
+        """)
+    try expect(
+      "prune a.onnx -o out.onnx --granularity channel --ratio 0.5 --param exponent=99",
+      says: """
+        Cannot prune. Parameter "exponent" of plugin "org.billhook.magnitude" is 99 but must be a \
+        number from 0.1 to 8.
+        """)
+  }
+
+  @Test func `a stage that matches nothing is an error`() throws {
+    try network()
+    try expect(
+      "prune a.onnx -o out.onnx --granularity channel --ratio 0.5 --include nothing",
+      says: """
+        No layer is left: include "nothing", exclude none. Layers: "conv1", "conv2", "fc1", "fc2".
+        """)
+  }
+
+  @Test(.enabled(if: RealData.hasFashionMNIST, "needs the package dataset-fashion-mnist"))
+  func `data that does not fit the network names both shapes`() throws {
+    try network()
+    try expect(
+      "evaluate a.onnx --data fashion-mnist:test,channels=3",
+      says: """
+        The data "fashion-mnist:test,channels=3" has the shape [10000, 3, 28, 28] but the network's \
+        input "input" takes [N, 1, 28, 28]; choose data of that shape, or set channels=.
+        """)
+  }
+
+  @Test(.enabled(if: RealData.hasFashionMNIST, "needs the package dataset-fashion-mnist"))
+  func `a recipe is checked as a whole before any work`() throws {
+    let demo = PackageFolder.url.appendingPathComponent("docs/recipes/demo.yaml")
+    let text = try String(contentsOf: demo, encoding: .utf8)
+      .replacingOccurrences(of: "ratio: 0.5", with: "ratoi: 0.5")
+      .replacingOccurrences(of: "epochs: 8", with: "epochs: 0")
+    _ = folder.file("bad.yaml", Array(text.utf8))
+    let result = try BillhookProcess("run", "bad.yaml", folder: folder.path)
+    #expect(result.code == 1)
+    #expect(result.output.isEmpty)
+    let lines = result.errors.split(separator: "\n").map(String.init)
+    try #require(lines.count == 4)
+    #expect(lines[0] == "billhook: error: The recipe \"bad.yaml\" has 3 problems.")
+    #expect(
+      lines[2] == """
+          line 27, "stages.1.prune.ratoi": There is no key "ratoi" here. Did you mean "ratio"? Keys: \
+        scorer, parameters, granularity, ratio, scope, mask_only, group_reduce, round_to, include, \
+        exclude, reestimate_statistics, save.
+        """)
+    #expect(lines[3].contains("\"stages.2.distill.epochs\""))
+    #expect(folder.names == ["bad.yaml"])
+  }
+
+  @Test func `a word that is no command ends with 2`() throws {
+    let result = try BillhookProcess("frobnicate", folder: folder.path)
+    #expect(result.code == 2)
+    #expect(result.errors.hasPrefix("billhook: error: Unexpected argument 'frobnicate'\n"))
+  }
+}
