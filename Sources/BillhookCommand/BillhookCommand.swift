@@ -12,8 +12,8 @@ struct BillhookCommand: ParsableCommand {
 
         billhook new cnn -o big.onnx
         billhook train big.onnx -o teacher.onnx --data fashion-mnist:train --epochs 2
-        billhook prune teacher.onnx -o pruned.onnx --granularity channel --ratio 0.5 \\
-          --data fashion-mnist:train,limit=5000
+        billhook prune teacher.onnx -o pruned.onnx --granularity channel \\
+          --ratio 0.5 --data fashion-mnist:train,limit=5000
         billhook distill pruned.onnx -o student.onnx --teacher teacher.onnx \\
           --data fashion-mnist:train
         billhook quantize student.onnx -o small.onnx --data fashion-mnist:train

@@ -35,4 +35,27 @@ import Testing
     #expect(cost.sparsity == 0.5)
     #expect(cost.layers.first?.elementType == "int8")
   }
+
+  @Test func `integer layers of dynamic quantization count, and their scales do not`() throws {
+    let graph = Graph.testing(
+      inputs: ["x": ["N", 2]],
+      [
+        Node("DynamicQuantizeLinear", name: "q", inputs: ["x"], outputs: ["xq", "xs", "xz"]),
+        Node("MatMulInteger", name: "fc", inputs: ["xq", "w", "xz"], outputs: ["sums"]),
+        Node(
+          "Cast", name: "cast", inputs: ["sums"], outputs: ["floats"], attributes: ["to": .int(1)]),
+        Node("Mul", name: "scales", inputs: ["xs", "ws"], outputs: ["scale"]),
+        Node("Mul", name: "back", inputs: ["floats", "scale"], outputs: ["scaled"]),
+        Node("Add", name: "bias", inputs: ["scaled", "b"], outputs: ["y"]),
+      ],
+      [
+        "w": Tensor([3, 0, 0, 5, 1, 2] as [Int8], shape: [2, 3]),
+        "ws": Tensor([1, 1, 1] as [Float]), "b": Tensor([1, 2, 3] as [Float]),
+      ])
+    let cost = try NetworkCost(of: graph)
+    #expect(cost.parameters == 6 + 3)
+    #expect(cost.macs == 6)
+    #expect(cost.sparsity == 2.0 / 6)
+    #expect(cost.layers.map(\.name) == ["fc"])
+  }
 }

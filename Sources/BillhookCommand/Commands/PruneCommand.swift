@@ -10,8 +10,8 @@ struct PruneCommand: ParsableCommand {
     commandName: "prune", abstract: "Remove the least important weights or channels.",
     discussion: """
       Half of the channels of each layer; the tensors shrink:
-        billhook prune teacher.onnx -o pruned.onnx --granularity channel --ratio 0.5 \\
-          --data fashion-mnist:train,limit=5000
+        billhook prune teacher.onnx -o pruned.onnx --granularity channel \\
+          --ratio 0.5 --data fashion-mnist:train,limit=5000
 
       Nine of ten weights become zero, also in a checkpoint:
         billhook prune model.safetensors -o sparse.safetensors --granularity element --ratio 0.9

@@ -68,7 +68,7 @@ public struct EvaluateReport: Sendable, Codable, Equatable {
     if let change { text += "\nchange: \(NumberText.points(change)) points\n" }
     if let agreement {
       text += "\nsame class: \(NumberText.fraction(agreement.top1)) of \(agreement.count) samples\n"
-      text += "largest difference of outputs: \(agreement.maximumDifference) "
+      text += "largest difference of outputs: \(NumberText.small(agreement.maximumDifference)) "
       text += "(outputs span \(NumberText.significant(agreement.outputRange)))\n"
     }
     return text

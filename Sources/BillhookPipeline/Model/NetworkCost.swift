@@ -42,13 +42,18 @@ public struct NetworkCost: Sendable, Equatable {
   public init(of graph: Graph) throws(GraphError) {
     let types = try graph.inferTypes(binding: graph.binding(batchSize: 1))
     let weights = StoredWeights(graph)
+    let producers = graph.producers()
     var counted: Set<String> = []
     parameters = 0
     macs = 0
     layers = []
     for node in graph.nodes {
       var own = 0
-      for index in Self.parameterInputs(of: node) {
+      // The product of two scales of dynamic quantization is no trained number.
+      let isScale = node.op == "Mul" && node.inputs.contains { input in
+        producers[input].map { graph.nodes[$0].op == "DynamicQuantizeLinear" } ?? false
+      }
+      for index in isScale ? [] : Self.parameterInputs(of: node) {
         guard let name = node.input(index), let stored = weights[name],
           counted.insert(stored.name).inserted
         else { continue }
@@ -56,7 +61,10 @@ public struct NetworkCost: Sendable, Equatable {
       }
       parameters += own
       guard let index = Self.weightInput(of: node, weights), let name = node.input(index),
-        let stored = weights[name], let output = node.outputs.first.flatMap({ types[$0] })
+        let stored = weights[
+          name, zeroPoint: Self.zeroPointInput(of: node, weight: index),
+          axis: node.op == "ConvInteger" ? 0 : -1],
+        let output = node.outputs.first.flatMap({ types[$0] })
       else { continue }
       let layerMACs = Self.macs(node, weight: stored.tensor.shape, output: output.shape)
       macs += layerMACs
@@ -75,7 +83,8 @@ public struct NetworkCost: Sendable, Equatable {
   private static func parameterInputs(of node: Node) -> [Int] {
     switch node.op {
     case "Conv", "Gemm": [1, 2]
-    case "MatMul", "Add", "Mul": [0, 1]
+    case "ConvInteger": [1]
+    case "MatMul", "MatMulInteger", "Add", "Mul": [0, 1]
     case "BatchNormalization": [1, 2]
     default: []
     }
@@ -83,10 +92,15 @@ public struct NetworkCost: Sendable, Equatable {
 
   private static func weightInput(of node: Node, _ weights: StoredWeights) -> Int? {
     switch node.op {
-    case "Conv", "Gemm": 1
-    case "MatMul": [1, 0].first { node.input($0).map { weights[$0] != nil } ?? false }
+    case "Conv", "ConvInteger", "Gemm": 1
+    case "MatMul", "MatMulInteger": [1, 0].first { node.input($0).map { weights[$0] != nil } ?? false }
     default: nil
     }
+  }
+
+  /// The input with the zero point of an integer layer's weight.
+  private static func zeroPointInput(of node: Node, weight: Int) -> String? {
+    ["ConvInteger", "MatMulInteger"].contains(node.op) ? node.input(weight + 2) : nil
   }
 
   private static func macs(_ node: Node, weight: [Int], output: [Dimension]) -> Int {
@@ -94,7 +108,7 @@ public struct NetworkCost: Sendable, Equatable {
     guard sizes.count == output.count else { return 0 }
     let outputs = sizes.reduce(1, *)
     switch node.op {
-    case "Conv": return outputs * weight.dropFirst().reduce(1, *)
+    case "Conv", "ConvInteger": return outputs * weight.dropFirst().reduce(1, *)
     case "Gemm":
       guard weight.count == 2 else { return 0 }
       return outputs * weight[node.int("transB", default: 0) == 0 ? 0 : 1]
@@ -121,10 +135,12 @@ private struct StoredWeights {
     producers = graph.producers()
   }
 
-  subscript(name: String) -> Stored? {
+  subscript(
+    name: String, zeroPoint zeroPointName: String? = nil, axis zeroPointAxis: Int = 1
+  ) -> Stored? {
     var name = name
-    var zeroPoint: Tensor?
-    var axis = 1
+    var zeroPoint = zeroPointName.flatMap { graph.constant($0) }
+    var axis = zeroPointAxis
     // A chain longer than the graph would go round in a circle.
     for _ in 0...graph.nodes.count {
       if let tensor = graph.constant(name) {
@@ -147,9 +163,10 @@ private struct StoredWeights {
   }
 
   private func zeros(_ tensor: Tensor, zeroPoint: Tensor?, axis: Int) -> Int {
-    guard let points = zeroPoint?.integers(), let values = tensor.integers() else {
+    guard let values = tensor.integers() else {
       return tensor.elementType.isFloatingPoint ? tensor.floats().count { $0 == 0 } : 0
     }
+    let points = zeroPoint?.integers() ?? [0]
     let first = points.first ?? 0
     guard points.count > 1, tensor.rank > 0 else { return values.count { $0 == first } }
     let position = axis < 0 ? axis + tensor.rank : axis

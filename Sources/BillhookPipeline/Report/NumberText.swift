@@ -49,6 +49,12 @@ public enum NumberText {
     return fixed(value, digits: size >= 99.95 ? 0 : size >= 9.995 ? 1 : 2)
   }
 
+  /// A number of any size with two or three digits: "4.09", "3.6e-07".
+  public static func small(_ value: Double) -> String {
+    guard value != 0, abs(value) < 0.01 else { return significant(value) }
+    return String(format: "%.1e", value)
+  }
+
   public static func fixed(_ value: Double, digits: Int) -> String {
     String(format: "%.\(digits)f", value)
   }

@@ -56,7 +56,8 @@ extension StageReport {
     if let equivalence = record.equivalence {
       text += """
 
-        Masked and shrunk network differ by at most \(equivalence.maximumDifference) (outputs span \
+        Masked and shrunk network differ by at most \
+        \(NumberText.small(equivalence.maximumDifference)) (outputs span \
         \(NumberText.significant(equivalence.outputRange))) on \(equivalence.samples) samples \
         (\(equivalence.inputs)).
 
