@@ -39,7 +39,7 @@ struct BillhookProcess {
     let files = try ["out", "err"].map { name in
       let url = URL(fileURLWithPath: NSTemporaryDirectory())
         .appendingPathComponent("billhook-\(UUID().uuidString).\(name)")
-      FileManager.default.createFile(atPath: url.path, contents: nil)
+      _ = FileManager.default.createFile(atPath: url.path, contents: nil)
       return (url, try FileHandle(forWritingTo: url))
     }
     defer { for (url, _) in files { try? FileManager.default.removeItem(at: url) } }

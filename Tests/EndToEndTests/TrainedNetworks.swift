@@ -28,11 +28,12 @@ struct TrainedNetworks: Sendable {
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     Self.remove(atExit: folder)
     let train = "fashion-mnist:train,limit=3000"
+    let brief = "--data \(train) --epochs 1 --batch-size 50"
     for command in [
       "new cnn -o new.onnx --seed 1",
-      "train new.onnx -o teacher.onnx --data \(train) --epochs 1 --seed 1",
+      "train new.onnx -o teacher.onnx \(brief) --seed 1",
       "prune teacher.onnx -o pruned.onnx --granularity channel --ratio 0.5 --data \(train)",
-      "distill pruned.onnx -o student.onnx --teacher teacher.onnx --data \(train) --epochs 1",
+      "distill pruned.onnx -o student.onnx --teacher teacher.onnx \(brief)",
     ] {
       let result = try BillhookProcess(
         command.split(separator: " ").map(String.init) + ["--quiet"], folder: folder)
