@@ -97,7 +97,10 @@ import Testing
   }
 
   @Test(arguments: [
-    (["--input", "inpt=x.npy"], "\"a.onnx\" has no input \"inpt\". Did you mean \"input\"? Inputs: \"input\"."),
+    (
+      ["--input", "inpt=x.npy"],
+      "\"a.onnx\" has no input \"inpt\". Did you mean \"input\"? Inputs: \"input\"."
+    ),
     ([], "\"a.onnx\" also needs the input \"input\"; add --input NAME=FILE.npy for each."),
     (
       ["--input", "input=wrong.npy"],

@@ -46,7 +46,8 @@ import Testing
 
   private func imports(in folder: String) throws -> Set<String> {
     let root = PackageFolder.url.appendingPathComponent(folder)
-    let files = try #require(FileManager.default.enumerator(at: root, includingPropertiesForKeys: nil))
+    let files = try #require(
+      FileManager.default.enumerator(at: root, includingPropertiesForKeys: nil))
     var names: Set<String> = []
     for case let file as URL in files where file.pathExtension == "swift" {
       for line in try String(contentsOf: file, encoding: .utf8).split(separator: "\n") {

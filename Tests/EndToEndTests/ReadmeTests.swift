@@ -5,7 +5,7 @@ import Testing
 /// The commands of README.md, run in order on few samples.
 ///
 /// Every block marked `console` is run: each line behind `$ ` with the lines that continue it. A C
-/// block is written to the file that its first line names.
+/// block is written to the file that its first line names, as in `// far.c: …`.
 @Suite(.enabled(if: RealData.hasFashionMNIST, "needs the package dataset-fashion-mnist"))
 struct ReadmeTests {
   private let folder = TemporaryFolder()
@@ -20,7 +20,9 @@ struct ReadmeTests {
     var commands = 0
     for block in blocks(text) {
       if block.kind == "c", let name = block.lines.first?.split(separator: " ").dropFirst().first {
-        _ = folder.file(String(name), Array(block.lines.joined(separator: "\n").utf8) + [10])
+        _ = folder.file(
+          name.trimmingCharacters(in: [":"]), Array(block.lines.joined(separator: "\n").utf8) + [10]
+        )
       }
       guard block.kind == "console" else { continue }
       for command in shellCommands(block.lines) {

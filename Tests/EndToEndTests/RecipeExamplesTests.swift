@@ -12,9 +12,10 @@ struct RecipeExamplesTests {
   }
 
   private func run(_ name: String, _ settings: String...) throws -> BillhookProcess {
-    let small = settings + [
-      "output=\(folder("out"))", "data.test=fashion-mnist:test,limit=200",
-    ]
+    let small =
+      settings + [
+        "output=\(folder("out"))", "data.test=fashion-mnist:test,limit=200",
+      ]
     return try BillhookProcess(
       ["run", recipe(name)] + small.flatMap { ["--set", $0] } + ["--quiet"], folder: folder.path)
   }
@@ -46,8 +47,9 @@ struct RecipeExamplesTests {
       "sparse", "data.train=fashion-mnist:train,limit=512", "stages.0.train.epochs=1",
       "stages.2.distill.epochs=1")
     #expect(result.code == 0, "\(result.errors)")
-    let json = try JSONSerialization.jsonObject(
-      with: Data(folder.bytes("out/report.json"))) as? [String: Any]
+    let json =
+      try JSONSerialization.jsonObject(
+        with: Data(folder.bytes("out/report.json"))) as? [String: Any]
     let stages = try #require(json?["stages"] as? [[String: Any]])
     let sparsities = stages.compactMap { $0["sparsity"] as? Double }
     try #require(sparsities.count == 4)
