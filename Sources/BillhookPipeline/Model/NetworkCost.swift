@@ -50,9 +50,11 @@ public struct NetworkCost: Sendable, Equatable {
     for node in graph.nodes {
       var own = 0
       // The product of two scales of dynamic quantization is no trained number.
-      let isScale = node.op == "Mul" && node.inputs.contains { input in
-        producers[input].map { graph.nodes[$0].op == "DynamicQuantizeLinear" } ?? false
-      }
+      let isScale =
+        node.op == "Mul"
+        && node.inputs.contains { input in
+          producers[input].map { graph.nodes[$0].op == "DynamicQuantizeLinear" } ?? false
+        }
       for index in isScale ? [] : Self.parameterInputs(of: node) {
         guard let name = node.input(index), let stored = weights[name],
           counted.insert(stored.name).inserted
@@ -93,7 +95,8 @@ public struct NetworkCost: Sendable, Equatable {
   private static func weightInput(of node: Node, _ weights: StoredWeights) -> Int? {
     switch node.op {
     case "Conv", "ConvInteger", "Gemm": 1
-    case "MatMul", "MatMulInteger": [1, 0].first { node.input($0).map { weights[$0] != nil } ?? false }
+    case "MatMul", "MatMulInteger":
+      [1, 0].first { node.input($0).map { weights[$0] != nil } ?? false }
     default: nil
     }
   }
