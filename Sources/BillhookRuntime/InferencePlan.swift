@@ -28,7 +28,7 @@ public final class InferencePlan {
     do {
       try graph.verify()
       folded = try graph.foldingConstants()
-        .foldingBatchNormalization(keeping: observed)
+        .foldingBatchNorms(keeping: observed).graph
       types = try folded.inferTypes(binding: folded.binding(batchSize: batchSize))
     } catch {
       throw .graph(error)

@@ -44,7 +44,7 @@ extension QuantizationStage {
       isConv ? [layer.outputChannels] + [Int](repeating: 1, count: layer.shape.count - 2)
       : [layer.outputChannels]
     var integers = entry.quantized.integers
-    if layer.op == "Gemm", layer.outAxis == 0 { integers = integers.transposed() }
+    if layer.op == "Gemm", layer.outAxis == 0 { integers = integers.transposed([1, 0]) }
     let weight = add("\(layer.weight)_quantized", integers)
     var operands = [input[0], weight, input[2]]
     if entry.quantized.zeroPoints.contains(where: { $0 != 0 }) {
@@ -82,23 +82,5 @@ extension QuantizationStage {
         Node("Add", name: node.name, inputs: [scaled, operand], outputs: [base]))
     }
     return nodes
-  }
-}
-
-extension Tensor {
-  /// `[N, M]` of an 8-bit `[M, N]`.
-  func transposed() -> Tensor {
-    let (rows, columns) = (shape[0], shape[1])
-    var result = Tensor(zeros: [columns, rows], elementType)
-    withUnsafeBytes { source in
-      result.withUnsafeMutableBytes { target in
-        for row in 0..<rows {
-          for column in 0..<columns {
-            target[column * rows + row] = source[row * columns + column]
-          }
-        }
-      }
-    }
-    return result
   }
 }

@@ -75,26 +75,6 @@ extension Tensor {
     self.init(zeros: shape, type)
     withUnsafeMutableBytes { $0.copyBytes(from: bytes) }
   }
-
-  /// The same elements with the axes in another order.
-  func transposed(_ order: [Int]) -> Tensor {
-    var strides = [Int](repeating: 1, count: rank)
-    for axis in (0..<max(rank - 1, 0)).reversed() {
-      strides[axis] = strides[axis + 1] * shape[axis + 1]
-    }
-    let newShape = order.map { shape[$0] }
-    var source = [0]
-    for axis in order {
-      source = source.flatMap { base in (0..<shape[axis]).map { base + $0 * strides[axis] } }
-    }
-    let size = elementType.byteCount
-    var result: [UInt8] = []
-    result.reserveCapacity(byteCount)
-    withUnsafeBytes { bytes in
-      for index in source { result += bytes[index * size..<(index + 1) * size] }
-    }
-    return Tensor(bytes: result, shape: newShape, elementType)
-  }
 }
 
 @Sendable private func reshapeTensor(

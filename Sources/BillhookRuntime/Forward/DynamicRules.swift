@@ -34,7 +34,7 @@ enum DynamicRules {
     // Rows are independent, so all leading axes are one.
     let rows = input.shape.dropLast().reduce(1, *)
     let flat = try l.plan.reshape(input, [rows, weight.shape[0]])
-    let result = try sums(l, node, flat, weight.transposed(), nil)
+    let result = try sums(l, node, flat, weight.transposed([1, 0]), nil)
     guard case .integerSums(let value) = result else { return result }
     return .integerSums(try l.plan.reshape(value, l.shape(node.outputs[0])))
   }

@@ -41,7 +41,7 @@ enum IntegerRules {
     let isTransposed = convolving == nil && !(node.op == "Gemm" && GemmForm(node).transposesB)
     let outputAxis = isTransposed ? 1 : 0
     guard weightGrid.isPerTensor || weightGrid.axis == outputAxis else { return nil }
-    if isTransposed { weight = weight.transposed() }
+    if isTransposed { weight = weight.transposed([1, 0]) }
     let outputs = weight.shape[0]
     let weightScale = spread(weightGrid.scale, outputs)
     var bias: [Float]?

@@ -144,33 +144,12 @@ extension Lowering {
       guard let constant = constant(name) else { throw .unknownValue(name: name) }
       tensor = constant.asFloat32()
     }
-    return try plan.constant(tensor.transposed())
+    return try plan.constant(tensor.transposed([1, 0]))
   }
 
   /// Applies a fused QuantizeLinear to what a float kernel made.
   func quantized(_ y: PlanValue, _ step: Step) throws(RuntimeError) -> LoweredValue {
     guard let node = step.quantize else { return .computed(y) }
     return .computed(try plan.quantize(y, try grid(node, valueType: nil)))
-  }
-}
-
-extension Tensor {
-  /// A matrix with rows and columns exchanged.
-  func transposed() -> Tensor {
-    let (rows, columns, width) = (shape[0], shape[1], elementType.byteCount)
-    var result = Tensor(zeros: [columns, rows], elementType)
-    withUnsafeBytes { source in
-      result.withUnsafeMutableBytes { target in
-        for row in 0..<rows {
-          for column in 0..<columns {
-            for byte in 0..<width {
-              target[(column * rows + row) * width + byte] =
-                source[(row * columns + column) * width + byte]
-            }
-          }
-        }
-      }
-    }
-    return result
   }
 }
