@@ -43,6 +43,7 @@ let package = Package(
   products: [
     .library(name: "Billhook", targets: ["Billhook"]),
     .executable(name: "billhook", targets: ["BillhookCommand"]),
+    .executable(name: "billhook-benchmark", targets: ["BillhookBenchmark"]),
     pluginLibrary("magnitude", "Magnitude"),
     pluginLibrary("activation", "Activation"),
     pluginLibrary("kl-divergence", "KLDivergence"),
@@ -106,6 +107,13 @@ let package = Package(
       name: "BillhookTestSupport",
       dependencies: ["BillhookGraph", "BillhookTensor", collections],
       path: "Tests/BillhookTestSupport", swiftSettings: strict),
+    .executableTarget(
+      name: "BillhookBenchmark",
+      dependencies: [
+        "BillhookCompression", "BillhookFormats", "BillhookGraph", "BillhookKernels",
+        "BillhookPlugins", "BillhookRuntime", "BillhookTensor", arguments, collections,
+      ],
+      path: "Tests/Benchmarks", exclude: ["compare.py"], swiftSettings: strict),
     tests("BillhookKernelsTests", ["BillhookKernels"]),
     tests("BillhookTensorTests", ["BillhookTensor"]),
     tests("BillhookGraphTests", ["BillhookGraph", "BillhookTensor", collections]),
