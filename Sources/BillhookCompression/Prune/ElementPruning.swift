@@ -117,9 +117,9 @@ struct ElementPruning {
             piece: firstPiece + element / granule, scores, weights, into: base + element),
           ordering: .relaxed)
         // Counted while the piece is in the cache.
-        var count = 0
-        for index in element..<element + scores.count { count &+= base[index] == 0 ? 1 : 0 }
-        zeros.add(count, ordering: .relaxed)
+        zeros.add(
+          countZeros(UnsafeBufferPointer(start: base + element, count: scores.count)),
+          ordering: .relaxed)
       }
     }
     let type = item.weight.elementType
@@ -187,4 +187,16 @@ struct ElementPruning {
 extension Scorer {
   /// True when element scores come piece by piece and are never stored.
   var isPiecewise: Bool { isChunked && !descriptor.needs.contains(.previousMask) }
+}
+
+/// The number of elements that are 0, sixteen at a time.
+private func countZeros(_ values: UnsafeBufferPointer<Float>) -> Int {
+  let bytes = UnsafeRawBufferPointer(values)
+  var lanes = SIMD16<Int32>()
+  let whole = values.count / 16 * 16
+  for index in stride(from: 0, to: whole, by: 16) {
+    let numbers = bytes.loadUnaligned(fromByteOffset: index * 4, as: SIMD16<Float>.self)
+    lanes.replace(with: lanes &+ 1, where: numbers .== 0)
+  }
+  return Int(lanes.wrappedSum()) + values[whole...].count { $0 == 0 }
 }

@@ -143,29 +143,28 @@ private struct Restoration {
     let parts = weight.withUnsafeElements(of: Float.self) { weights in
       quantized.integers.withUnsafeBytes { integers in
         (own ?? weight).withUnsafeElements(of: Float.self) { restored in
-          // All three are only read.
-          nonisolated(unsafe) let (weights, integers, restored) = (weights, integers, restored)
-          return ParallelPieces.map(count: weights.count, grain: Self.grain) { range in
-            var part = Restoration()
-            var index = range.lowerBound
-            while index < range.upperBound {
-              let channel = index / channelSize % scales.count
-              let end = min(range.upperBound, (index / channelSize + 1) * channelSize)
-              let (scale, zeroPoint) = (scales[channel], zeroPoints[channel])
-              for index in index..<end {
-                let byte = integers[index]
-                let integer = isSigned ? Int32(Int8(bitPattern: byte)) : Int32(byte)
-                let value = Float(integer - zeroPoint) * scale
-                let original = weights[index]
-                part.isExact = part.isExact && (own == nil || value == restored[index])
-                part.keepsZeros = part.keepsZeros && (original != 0 || value == 0)
-                let error = Double(original) - Double(value)
-                part.signal += Double(original) * Double(original)
-                part.noise += error * error
+          scales.withUnsafeBufferPointer { scales in
+            zeroPoints.withUnsafeBufferPointer { zeroPoints in
+              // All five are only read, and outlive the pieces.
+              nonisolated(unsafe) let (weights, integers) = (weights, integers)
+              nonisolated(unsafe) let restored = own == nil ? nil : restored
+              nonisolated(unsafe) let (scales, zeroPoints) = (scales, zeroPoints)
+              return ParallelPieces.map(count: weights.count, grain: Self.grain) { range in
+                var part = Restoration()
+                var index = range.lowerBound
+                while index < range.upperBound {
+                  let channel = index / channelSize % scales.count
+                  let end = min(range.upperBound, (index / channelSize + 1) * channelSize)
+                  part.add(
+                    UnsafeBufferPointer(rebasing: weights[index..<end]),
+                    UnsafeRawBufferPointer(rebasing: integers[index..<end]),
+                    restored.map { UnsafeBufferPointer(rebasing: $0[index..<end]) },
+                    isSigned: isSigned, scale: scales[channel], zeroPoint: zeroPoints[channel])
+                  index = end
+                }
+                return part
               }
-              index = end
             }
-            return part
           }
         }
       }
@@ -180,6 +179,52 @@ private struct Restoration {
 
   private init() {}
 
+  /// Takes the elements of one channel, eight at a time.
+  private mutating func add(
+    _ weights: UnsafeBufferPointer<Float>, _ integers: UnsafeRawBufferPointer,
+    _ restored: UnsafeBufferPointer<Float>?, isSigned: Bool, scale: Float, zeroPoint: Int32
+  ) {
+    let weightBytes = UnsafeRawBufferPointer(weights)
+    let restoredBytes = restored.map { UnsafeRawBufferPointer($0) }
+    var signals = SIMD8<Double>()
+    var noises = SIMD8<Double>()
+    var differs = SIMDMask<SIMD8<Int32>>()
+    var loses = SIMDMask<SIMD8<Int32>>()
+    let whole = weights.count / 8 * 8
+    for index in stride(from: 0, to: whole, by: 8) {
+      let numbers =
+        isSigned
+        ? SIMD8<Int32>(
+          truncatingIfNeeded: integers.loadUnaligned(fromByteOffset: index, as: SIMD8<Int8>.self))
+        : SIMD8<Int32>(
+          truncatingIfNeeded: integers.loadUnaligned(fromByteOffset: index, as: SIMD8<UInt8>.self))
+      let values = SIMD8<Float>(numbers &- zeroPoint) * scale
+      let originals = weightBytes.loadUnaligned(fromByteOffset: index * 4, as: SIMD8<Float>.self)
+      if let restoredBytes {
+        differs .|= values
+          .!= restoredBytes.loadUnaligned(fromByteOffset: index * 4, as: SIMD8<Float>.self)
+      }
+      loses .|= (originals .== 0) .& (values .!= 0)
+      let wide = SIMD8<Double>(originals)
+      let errors = wide - SIMD8<Double>(values)
+      signals += wide * wide
+      noises += errors * errors
+    }
+    isExact = isExact && !any(differs)
+    keepsZeros = keepsZeros && !any(loses)
+    signal += signals.sum()
+    noise += noises.sum()
+    for index in whole..<weights.count {
+      let number = isSigned ? Int32(Int8(bitPattern: integers[index])) : Int32(integers[index])
+      let value = Float(number - zeroPoint) * scale
+      let error = Double(weights[index]) - Double(value)
+      isExact = isExact && (restored.map { $0[index] == value } ?? true)
+      keepsZeros = keepsZeros && (weights[index] != 0 || value == 0)
+      signal += Double(weights[index]) * Double(weights[index])
+      noise += error * error
+    }
+  }
+
   /// Power of the weights over power of the error, in decibels; nil without error.
   var signalToNoise: Double? {
     noise > 0 && signal > 0 ? 10 * log10(signal / noise) : nil
@@ -193,7 +238,15 @@ extension Tensor {
       nonisolated(unsafe) let values = values
       return ParallelPieces.map(count: values.count, grain: 1 << 16) { range in
         // A difference of a number with itself is 0 unless it is NaN or infinite.
-        range.reduce(Float(0)) { $0 + (values[$1] - values[$1]) } == 0
+        let bytes = UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: values[range]))
+        var sums = SIMD16<Float>()
+        let whole = range.count / 16 * 16
+        for index in stride(from: 0, to: whole, by: 16) {
+          let numbers = bytes.loadUnaligned(fromByteOffset: index * 4, as: SIMD16<Float>.self)
+          sums += numbers - numbers
+        }
+        return sums == SIMD16() && values[(range.lowerBound + whole)..<range.upperBound]
+          .allSatisfy(\.isFinite)
       }.allSatisfy { $0 }
     }
   }
