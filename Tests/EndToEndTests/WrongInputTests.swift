@@ -140,6 +140,30 @@ import Testing
     #expect(folder.names == ["bad.yaml"])
   }
 
+  @Test func `an architecture that is unknown ends with 2 and the list`() throws {
+    let result = try BillhookProcess("new", "vgg", "-o", "out.onnx", folder: folder.path)
+    #expect(result.code == 2)
+    #expect(
+      result.errors.hasPrefix(
+        """
+        billhook: error: There is no architecture "vgg". Architectures: simplenet, cnn, mlp, \
+        lenet-300-100, lenet-5, resnet8, resnet20.
+
+        """))
+  }
+
+  @Test(.enabled(if: RealData.hasFashionMNIST, "needs the package dataset-fashion-mnist"))
+  func `a problem of data that is named twice is said once`() throws {
+    try network()
+    try expect(
+      "distill a.onnx -o out.onnx --teacher a.onnx --data fashion-mnist:train,channels=3",
+      says: """
+        Cannot distill. The data "fashion-mnist:train,channels=3" has the shape \
+        [60000, 3, 28, 28] but the network's input "input" takes [N, 1, 28, 28]; choose data of \
+        that shape, or set channels=.
+        """)
+  }
+
   @Test func `a word that is no command ends with 2`() throws {
     let result = try BillhookProcess("frobnicate", folder: folder.path)
     #expect(result.code == 2)

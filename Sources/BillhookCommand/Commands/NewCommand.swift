@@ -26,6 +26,14 @@ struct NewCommand: ParsableCommand {
   @OptionGroup var json: JSONFlag
   @OptionGroup var global: GlobalOptions
 
+  func validate() throws {
+    let known = NewNetwork.architectures.map(\.name)
+    guard known.contains(architecture) else {
+      throw ValidationError(
+        PipelineError.unknownArchitecture(architecture, known: known).description)
+    }
+  }
+
   func run() throws {
     let session = global.start()
     let network = NewNetwork(

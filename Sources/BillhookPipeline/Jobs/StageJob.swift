@@ -89,7 +89,12 @@ public struct StageJob {
     do {
       return try RecipeCheck(RecipeFile(recipe, name: stage.name), catalog: catalog).run()
     } catch PipelineError.recipe(_, let problems) {
-      throw PipelineError.stage(name: stage.name, problems: problems.map(\.sentence))
+      // Two settings that name the same data have the same problem.
+      var sentences: [String] = []
+      for problem in problems where !sentences.contains(problem.sentence) {
+        sentences.append(problem.sentence)
+      }
+      throw PipelineError.stage(name: stage.name, problems: sentences)
     }
   }
 }
