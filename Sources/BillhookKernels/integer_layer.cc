@@ -64,6 +64,7 @@ HWY_INLINE void Store(const Epilogue &e, hn::Vec<D32> sum, int64_t channel, int6
   }
 }
 
+// Loops over pixels and vectors are unrolled whole, so that the sums stay in registers.
 template <int P>
 HWY_INLINE void Tile(const IntegerTask &task, int64_t block, int64_t pixel) {
   const D32 d32;
@@ -71,7 +72,9 @@ HWY_INLINE void Tile(const IntegerTask &task, int64_t block, int64_t pixel) {
   const PackedWeights &w = *task.weights;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d32));
   hn::Vec<D32> sum[P][kVectors], odd[P][kVectors];
+#pragma unroll
   for (int p = 0; p < P; p++)
+#pragma unroll
     for (int v = 0; v < kVectors; v++) sum[p][v] = odd[p][v] = hn::Zero(d32);
   const int64_t pairs = w.pairs();
   const int16_t *HWY_RESTRICT weights = w.values.data() + block * w.segments * pairs * w.block * 2;
@@ -81,23 +84,28 @@ HWY_INLINE void Tile(const IntegerTask &task, int64_t block, int64_t pixel) {
       rows[p] = task.input + task.base[pixel + p] + task.segment_offset[s];
     for (int64_t k = 0; k < pairs; k++) {
       hn::Vec<D16> column[kVectors];
+#pragma unroll
       for (int v = 0; v < kVectors; v++) column[v] = hn::LoadU(d16, weights + v * 2 * lanes);
       weights += kVectors * 2 * lanes;
+#pragma unroll
       for (int p = 0; p < P; p++) {
         int32_t pair;
         __builtin_memcpy(&pair, rows[p] + 2 * k, sizeof pair);
         const auto input = hn::BitCast(d16, hn::Set(d32, pair));
+#pragma unroll
         for (int v = 0; v < kVectors; v++)
           sum[p][v] = hn::ReorderWidenMulAccumulate(d32, column[v], input, sum[p][v], odd[p][v]);
       }
     }
   }
+#pragma unroll
   for (int p = 0; p < P; p++) {
+#pragma unroll
     for (int v = 0; v < kVectors; v++) {
       const int64_t channel = block * w.block + v * lanes;
-      if (channel >= w.outputs) break;
-      Store(*task.epilogue, hn::RearrangeToOddPlusEven(sum[p][v], odd[p][v]), channel,
-            w.outputs - channel, task.out, (pixel + p) * task.out_stride + channel);
+      if (channel < w.outputs)
+        Store(*task.epilogue, hn::RearrangeToOddPlusEven(sum[p][v], odd[p][v]), channel,
+              w.outputs - channel, task.out, (pixel + p) * task.out_stride + channel);
     }
   }
 }

@@ -28,6 +28,25 @@ memory::desc plain_layout(const Dims &dims, memory::data_type type) {
   return memory::desc(sizes, type, strides);
 }
 
+int64_t interleaved_channels(const Value &value) {
+  if (value.layout == plain_layout(value.dims, value.layout.data_type())) return 1;
+  const dnnl_memory_desc_t &layout = value.layout.data;
+  const dnnl_blocking_desc_t &blocking = layout.format_desc.blocking;
+  if (layout.format_kind != dnnl_blocked || blocking.inner_nblks != 1 ||
+      blocking.inner_idxs[0] != 1)
+    return 0;
+  // The blocks themselves must lie in plain order.
+  const int64_t block = blocking.inner_blks[0];
+  Dims blocks = value.dims;
+  blocks[1] = (blocks[1] + block - 1) / block;
+  int64_t step = block;
+  for (size_t i = blocks.size(); i-- > 0;) {
+    if (blocking.strides[i] != step && blocks[i] != 1) return 0;
+    step *= blocks[i];
+  }
+  return block;
+}
+
 memory::data_type data_type(int32_t type) {
   switch (type) {
     case BH_TYPE_F32:

@@ -69,6 +69,9 @@ class PlanFailure : public std::runtime_error {
 
 std::string text(const Dims &dims);
 memory::desc plain_layout(const Dims &dims, memory::data_type type);
+// How many channels lie side by side in a value's memory: 1 in plain order, 8 or 16 in the layouts
+// of convolutions, 0 when it is neither.
+int64_t interleaved_channels(const Value &value);
 memory::data_type data_type(int32_t type);
 Dims dims_of(int32_t rank, const int64_t *dims);
 dnnl::engine &engine();

@@ -20,25 +20,9 @@ struct TrainingNorm {
 
 // How a value's memory looks to the kernels, or block 0 when they cannot read its layout.
 NormShape norm_shape(const Value &value) {
-  NormShape shape{value.dims[0], value.dims[1], 0, 1};
+  NormShape shape{value.dims[0], value.dims[1], interleaved_channels(value), 1};
   for (size_t i = 2; i < value.dims.size(); i++) shape.pixels *= value.dims[i];
-  const dnnl_blocking_desc_t &blocking = value.layout.data.format_desc.blocking;
-  if (value.layout == plain_layout(value.dims, memory::data_type::f32)) {
-    shape.block = 1;
-  } else if (value.layout.data.format_kind == dnnl_blocked && blocking.inner_nblks == 1 &&
-             blocking.inner_idxs[0] == 1) {
-    // Interleaved channels; the blocks themselves must lie in plain order.
-    const int64_t block = blocking.inner_blks[0];
-    Dims blocks = value.dims;
-    blocks[1] = (blocks[1] + block - 1) / block;
-    int64_t step = block;
-    bool ordered = block % 16 == 0 || block == 8;
-    for (size_t i = blocks.size(); i-- > 0;) {
-      ordered = ordered && (blocking.strides[i] == step || blocks[i] == 1);
-      step *= blocks[i];
-    }
-    if (ordered) shape.block = block;
-  }
+  if (shape.block != 1 && shape.block % 16 != 0 && shape.block != 8) shape.block = 0;
   return shape;
 }
 

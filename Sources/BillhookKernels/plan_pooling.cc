@@ -1,4 +1,7 @@
 // Pooling, forward and backward.
+#include <optional>
+
+#include "max_pool.h"
 #include "plan.h"
 
 using namespace billhook;
@@ -8,9 +11,16 @@ namespace {
 using dnnl::algorithm;
 using dnnl::prop_kind;
 
+// A max pooling by our own kernels.
+struct OwnPool {
+  PoolShape shape;
+  int where;
+};
+
 struct TrainingPool {
+  std::shared_ptr<OwnPool> own;  // or null, and the rest is oneDNN's
   dnnl::pooling_v2_forward::primitive_desc description;
-  dnnl::pooling_v2_backward::desc backward;
+  std::optional<dnnl::pooling_v2_backward::desc> backward;
   int workspace;
 };
 
@@ -23,6 +33,29 @@ algorithm pooling_algorithm(int32_t kind) {
     default:
       return algorithm::pooling_avg_include_padding;
   }
+}
+
+// Our own kernels when they can read both layouts, else null.
+std::shared_ptr<OwnPool> own_pool(bh_plan *plan, int32_t x, int32_t y, const bh_window &window) {
+  const Value &in = plan->at(x), &out = plan->at(y);
+  const int64_t block = interleaved_channels(in);
+  if (window.spatial_axes != 2 || window.dilation[0] != 1 || window.dilation[1] != 1 || block < 2 ||
+      interleaved_channels(out) != block)
+    return nullptr;
+  PoolShape shape{in.dims[0] * ((in.dims[1] + block - 1) / block), block, {}, {}, {}, {}, {}};
+  for (int axis = 0; axis < 2; axis++) {
+    shape.in[axis] = in.dims[2 + axis];
+    shape.out[axis] = out.dims[2 + axis];
+    shape.kernel[axis] = window.kernel[axis];
+    shape.stride[axis] = window.stride[axis];
+    shape.begin[axis] = window.pad_begin[axis];
+  }
+  if (!max_pool_fits(shape)) return nullptr;
+  // Padded to whole blocks, like the values themselves.
+  const Dims places{out.dims[0], (out.dims[1] + block - 1) / block * block, out.dims[2],
+                    out.dims[3]};
+  const int where = plan->add_intermediate(places, plain_layout(places, memory::data_type::u8));
+  return std::make_shared<OwnPool>(OwnPool{shape, where});
 }
 
 }  // namespace
@@ -53,6 +86,18 @@ int32_t bh_plan_pool(bh_plan *plan, int32_t x, int32_t kind, const bh_window *wi
          pooling_algorithm(kind), layout, target, stride, kernel, dilation, begin, end},
         engine());
     const int32_t y = plan->add_intermediate(ys, description.dst_desc());
+    if (training && kind == BH_POOL_MAX) {
+      if (const auto own = own_pool(plan, x, y, *window)) {
+        plan->add_call("Pool", {x}, {y, own->where}, [=] {
+          max_pool_forward(own->shape, static_cast<const float *>(plan->data(x)),
+                           static_cast<float *>(plan->data(y)),
+                           static_cast<uint8_t *>(plan->data(own->where)));
+        });
+        plan->at(y).forward =
+            std::make_shared<TrainingPool>(TrainingPool{own, {}, std::nullopt, BH_PLAN_NONE});
+        return y;
+      }
+    }
     std::vector<std::pair<int, int>> outputs{{DNNL_ARG_DST, y}};
     int32_t workspace = BH_PLAN_NONE;
     if (training && kind == BH_POOL_MAX) {
@@ -67,7 +112,7 @@ int32_t bh_plan_pool(bh_plan *plan, int32_t x, int32_t kind, const bh_window *wi
                                                description.dst_desc(), stride, kernel, dilation,
                                                begin, end);
       plan->at(y).forward =
-          std::make_shared<TrainingPool>(TrainingPool{description, backward, workspace});
+          std::make_shared<TrainingPool>(TrainingPool{nullptr, description, backward, workspace});
     }
     return y;
   });
@@ -77,7 +122,17 @@ int32_t bh_plan_pool_backward(bh_plan *plan, int32_t dy, int32_t y, int32_t x) {
   return plan->guarded([&] {
     const auto pool = std::static_pointer_cast<TrainingPool>(plan->at(y).forward);
     if (!pool) throw PlanFailure("The value was not made by a pooling for training.");
-    dnnl::pooling_v2_backward::primitive_desc description(pool->backward, engine(),
+    if (const auto own = pool->own) {
+      dy = plan->in_layout(dy, plan->at(y).layout);
+      const int32_t dx = plan->add_intermediate(plan->at(x).dims, plan->at(x).layout);
+      plan->add_call("PoolBackward", {dy, own->where}, {dx}, [=] {
+        max_pool_backward(own->shape, static_cast<const float *>(plan->data(dy)),
+                          static_cast<const uint8_t *>(plan->data(own->where)),
+                          static_cast<float *>(plan->data(dx)));
+      });
+      return dx;
+    }
+    dnnl::pooling_v2_backward::primitive_desc description(*pool->backward, engine(),
                                                           pool->description);
     dy = plan->in_layout(dy, description.diff_dst_desc());
     const int32_t dx = plan->add_intermediate(plan->at(x).dims, description.diff_src_desc());
