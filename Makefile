@@ -32,8 +32,8 @@ demo: build ## build, then train, prune, distil and quantize a network on real i
 	@.ci/phase demo $(BINARIES)/billhook run docs/recipes/demo.yaml
 
 bench: ## time the work items of docs/benchmarks.md, one JSON line each
-	@.ci/setup
-	@swift build $(FLAGS) --product billhook-benchmark >&2
+	@.ci/setup >&2
+	@swift build $(FLAGS) >&2
 	@$(BINARIES)/billhook-benchmark
 
 format: ## format the sources

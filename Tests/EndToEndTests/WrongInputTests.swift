@@ -122,7 +122,7 @@ import Testing
     let demo = PackageFolder.url.appendingPathComponent("docs/recipes/demo.yaml")
     let text = try String(contentsOf: demo, encoding: .utf8)
       .replacingOccurrences(of: "ratio: 0.5", with: "ratoi: 0.5")
-      .replacingOccurrences(of: "epochs: 6", with: "epochs: 0")
+      .replacingOccurrences(of: "epochs: 9", with: "epochs: 0")
     _ = folder.file("bad.yaml", Array(text.utf8))
     let result = try BillhookProcess("run", "bad.yaml", folder: folder.path)
     #expect(result.code == 1)
