@@ -45,6 +45,7 @@ let package = Package(
     .executable(name: "billhook", targets: ["BillhookCommand"]),
     .executable(name: "billhook-benchmark", targets: ["BillhookBenchmark"]),
     pluginLibrary("magnitude", "Magnitude"),
+    pluginLibrary("random", "Random"),
     pluginLibrary("activation", "Activation"),
     pluginLibrary("kl-divergence", "KLDivergence"),
     pluginLibrary("affine-int8", "AffineInt8"),
@@ -99,6 +100,7 @@ let package = Package(
       swiftSettings: strict),
 
     plugin("Magnitude"),
+    plugin("Random"),
     plugin("Activation"),
     plugin("KLDivergence"),
     plugin("AffineInt8"),

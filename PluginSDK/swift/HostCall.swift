@@ -33,6 +33,17 @@ public struct HostCall {
     return block.bindMemory(to: type, capacity: max(count, 1))
   }
 
+  /// Writes words `offset` to `offset + count` of one of the plugin's random streams: a function of
+  /// the run's seed, the layer and the position alone.
+  public func random(
+    stream: UInt64, offset: UInt64, into words: UnsafeMutablePointer<UInt32>, count: Int
+  ) throws(HookFailure) {
+    try check(host.random(pointer, stream, offset, words, UInt64(count)))
+  }
+
+  /// Whether the user wants to stop; then throw a ``HookFailure`` with `BH_E_CANCELLED`.
+  public var isCancelled: Bool { host.cancelled(pointer) != 0 }
+
   /// The table `billhook.kernels/1`.
   ///
   /// - Throws: ``HookFailure`` with `BH_E_UNSUPPORTED` when the host does not have it.

@@ -91,8 +91,13 @@ struct ParameterOptions: ParsableArguments {
 
 /// Checks a stage while the command line is validated, so that a wrong number is a usage error.
 func checkUsage(_ stage: Stage) throws {
+  try usage { () throws(PipelineError) in try stage.checkNumbers() }
+}
+
+/// Makes what is wrong with a setting a usage error.
+func usage<Value>(_ body: () throws(PipelineError) -> Value) throws -> Value {
   do {
-    try stage.checkNumbers()
+    return try body()
   } catch {
     throw ValidationError(error.description)
   }

@@ -4,12 +4,13 @@ import Foundation
 import Testing
 
 @Suite struct PluginCatalogTests {
-  @Test func `the four built-in libraries are found beside the executable`() {
+  @Test func `the five built-in libraries are found beside the executable`() {
     #expect(builtIns.failures.map(\.path) == [])
     #expect(
       builtIns.plugins.map(\.descriptor.id) == [
         "org.billhook.activation", "org.billhook.activation.apoz", "org.billhook.activation.wanda",
-        "org.billhook.magnitude", "org.billhook.kl-divergence", "org.billhook.affine-int8",
+        "org.billhook.magnitude", "org.billhook.random", "org.billhook.kl-divergence",
+        "org.billhook.affine-int8",
       ])
   }
 
@@ -40,7 +41,7 @@ import Testing
       sentence { _ = try builtIns.plugin("magnitud", hook: .scorer) } == """
         There is no scorer "magnitud"; did you mean "org.billhook.magnitude"? Known are \
         "org.billhook.activation", "org.billhook.activation.apoz", \
-        "org.billhook.activation.wanda" and "org.billhook.magnitude".
+        "org.billhook.activation.wanda", "org.billhook.magnitude" and "org.billhook.random".
         """)
     #expect(
       sentence { _ = try builtIns.plugin("zzzzzz", hook: .loss) } == """

@@ -71,7 +71,7 @@ import Testing
       says: """
         Cannot prune. There is no scorer "magnitud"; did you mean "org.billhook.magnitude"? Known \
         are "org.billhook.activation", "org.billhook.activation.apoz", \
-        "org.billhook.activation.wanda" and "org.billhook.magnitude".
+        "org.billhook.activation.wanda", "org.billhook.magnitude" and "org.billhook.random".
         """)
     try expect(
       "prune a.onnx -o out.onnx --granularity channel --ratio 0.5 --scorer ./no.so",

@@ -34,21 +34,22 @@ public func train(
   let plan = try TrainingPlan(
     graph, batchSize: batchSize, optimizer: settings.optimizer,
     keepingZeros: Set(zeros.tensors.map(\.name)), seed: settings.seed)
-  let totalSteps = settings.epochs * stepsPerEpoch
+  let totalSteps = min(settings.epochs * stepsPerEpoch, settings.stepLimit ?? .max)
   var record = TrainRecord(
     epochs: [], batchSize: batchSize, samplesPerEpoch: stepsPerEpoch * batchSize,
     usedTeacher: teacher != nil, views: views.count, keptZeros: zeros.record)
   var result = graph
-  for epoch in 0..<settings.epochs {
+  for epoch in 0..<settings.epochs where epoch * stepsPerEpoch < totalSteps {
+    let steps = min(stepsPerEpoch, totalSteps - epoch * stepsPerEpoch)
     progress?.begin(
       "\(teacher == nil ? "train" : "distil"): epoch \(epoch + 1) of \(settings.epochs)",
-      total: stepsPerEpoch * batchSize, unit: "samples")
+      total: steps * batchSize, unit: "samples")
     var shuffle = CounterRandom(seed: settings.seed, stream: 0x5F_0000_0000 ^ UInt64(epoch))
     let order = shuffle.permutation(data.count)
     var lossSum = 0.0
     var weightSum = 0.0
     var rate: Float = 0
-    for batch in 0..<stepsPerEpoch {
+    for batch in 0..<steps {
       let indices = Array(order[batch * batchSize..<(batch + 1) * batchSize])
       let step = epoch * stepsPerEpoch + batch
       rate = settings.schedule.rate(
@@ -81,7 +82,7 @@ public func train(
     }
     let mean = weightSum > 0 ? lossSum / weightSum : 0
     record.epochs.append(
-      .init(epoch: epoch + 1, steps: stepsPerEpoch, meanLoss: mean, learningRate: rate))
+      .init(epoch: epoch + 1, steps: steps, meanLoss: mean, learningRate: rate))
     progress?.end("mean loss \(rounded(mean))")
     if let checkpoint {
       try plan.store(into: &result)
@@ -181,6 +182,9 @@ extension TrainSettings {
     guard epochs >= 1 else { throw .settingOutOfRange("epochs", "\(epochs)", "at least 1") }
     guard batchSize >= 1 else {
       throw .settingOutOfRange("batch size", "\(batchSize)", "at least 1")
+    }
+    if let stepLimit, stepLimit < 1 {
+      throw .settingOutOfRange("number of steps", "\(stepLimit)", "at least 1")
     }
     guard schedule.base > 0, schedule.base.isFinite else {
       throw .settingOutOfRange("learning rate", "\(schedule.base)", "greater than 0, such as 0.05")

@@ -10,6 +10,8 @@ public struct TrainSettings: Sendable, Equatable {
   public var optimizer: Optimizer
   public var schedule: LearningRateSchedule
   public var augmentation: Augmentation?
+  /// Training ends after this many steps, if the epochs have more; nil for all.
+  public var stepLimit: Int?
   /// Of shuffling, augmentation and Dropout.
   public var seed: UInt64
   /// Whether elements that are exactly zero before training stay so: those of layer weights, and
@@ -19,14 +21,15 @@ public struct TrainSettings: Sendable, Equatable {
 
   public init(
     epochs: Int, batchSize: Int = 128, optimizer: Optimizer = .sgd(),
-    schedule: LearningRateSchedule, augmentation: Augmentation? = nil, seed: UInt64 = 0,
-    keepZeros: Bool = true
+    schedule: LearningRateSchedule, augmentation: Augmentation? = nil,
+    stepLimit: Int? = nil, seed: UInt64 = 0, keepZeros: Bool = true
   ) {
     self.epochs = epochs
     self.batchSize = batchSize
     self.optimizer = optimizer
     self.schedule = schedule
     self.augmentation = augmentation
+    self.stepLimit = stepLimit
     self.seed = seed
     self.keepZeros = keepZeros
   }

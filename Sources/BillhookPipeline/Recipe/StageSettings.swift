@@ -43,6 +43,9 @@ public struct TrainingOptions: Sendable, Equatable, Codable {
   public enum Schedule: String, Sendable, CaseIterable, Codable { case constant, step, cosine }
 
   public var epochs = 4
+  /// Stop after this many steps (batches), if the epochs have more; nil for all. The schedule ends
+  /// there too.
+  public var steps: Int?
   public var batchSize = 128
   public var optimizer = OptimizerName.sgd
   /// Nil for the optimizer's usual rate: 0.05 for SGD, 0.001 for Adam.
