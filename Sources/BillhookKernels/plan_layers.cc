@@ -1,6 +1,7 @@
 // Convolutions and fully connected layers, forward and backward.
 #include "plan.h"
 #include "plan_pieces.h"
+#include "plan_winograd.h"
 
 using namespace billhook;
 
@@ -116,6 +117,8 @@ int32_t bh_plan_conv(bh_plan *plan, int32_t x, int32_t w, int32_t bias, const bh
                      int32_t residual, bh_activation activation) {
   return plan->guarded([&] {
     const Convolution conv = describe(plan, x, w, bias != BH_PLAN_NONE, *window);
+    const int32_t fast = winograd_conv(plan, x, w, bias, *window, conv.y, residual, activation);
+    if (fast != BH_PLAN_NONE) return fast;
     dnnl::primitive_attr attributes;
     auto description = conv.forward(any(conv.x), any(conv.w), any(conv.y), attributes);
     dnnl::post_ops steps;
@@ -145,6 +148,8 @@ int32_t bh_plan_conv_backward_data(bh_plan *plan, int32_t dy, int32_t w, int32_t
                                    const bh_window *window) {
   return plan->guarded([&] {
     const Convolution conv = describe(plan, x, w, false, *window);
+    const int32_t fast = winograd_backward_data(plan, dy, w, x, *window);
+    if (fast != BH_PLAN_NONE) return fast;
     const auto hint = conv.forward(any(conv.x), any(conv.w), any(conv.y), {});
     dnnl::convolution_backward_data::primitive_desc description(
         {algorithm::convolution_auto, any(conv.x), any(conv.w), any(conv.y), conv.window.stride,
