@@ -51,6 +51,7 @@ public struct PluginDeclaration {
   let capabilities: UInt64
   let needs: UInt64
   let granularities: UInt32
+  let stateVersion: UInt32
   let parameters: [ParameterDeclaration]
   let create: Create
 
@@ -58,26 +59,29 @@ public struct PluginDeclaration {
   ///   - capabilities: `BH_CAP_*` flags, or-ed.
   ///   - needs: `BH_NEED_*` flags, or-ed.
   ///   - granularities: `BH_GRANULARITY_BIT_*` flags, or-ed.
+  ///   - stateVersion: Of a scorer that is a ``StatefulHook``: the version of what it saves, at
+  ///     least 1; else 0.
   ///   - create: A closure that captures nothing and calls ``createScorer(_:_:_:_:)``.
   public static func scorer(
     id: String, name: String, summary: String, doc: String, capabilities: UInt64 = 0,
-    needs: UInt64 = 0, granularities: UInt32, parameters: [ParameterDeclaration] = [],
-    create: @escaping Create
+    needs: UInt64 = 0, granularities: UInt32, stateVersion: UInt32 = 0,
+    parameters: [ParameterDeclaration] = [], create: @escaping Create
   ) -> Self {
     Self(
       hook: BH_HOOK_SCORER, id: id, name: name, summary: summary, doc: doc,
       capabilities: capabilities, needs: needs, granularities: granularities,
-      parameters: parameters, create: create)
+      stateVersion: stateVersion, parameters: parameters, create: create)
   }
 
   /// `create` calls ``createLoss(_:_:_:_:)``.
   public static func loss(
     id: String, name: String, summary: String, doc: String, capabilities: UInt64 = 0,
-    parameters: [ParameterDeclaration] = [], create: @escaping Create
+    needs: UInt64 = 0, parameters: [ParameterDeclaration] = [], create: @escaping Create
   ) -> Self {
     Self(
       hook: BH_HOOK_LOSS, id: id, name: name, summary: summary, doc: doc,
-      capabilities: capabilities, needs: 0, granularities: 0, parameters: parameters,
+      capabilities: capabilities, needs: needs, granularities: 0, stateVersion: 0,
+      parameters: parameters,
       create: create)
   }
 
@@ -88,7 +92,8 @@ public struct PluginDeclaration {
   ) -> Self {
     Self(
       hook: BH_HOOK_QUANTIZER, id: id, name: name, summary: summary, doc: doc,
-      capabilities: capabilities, needs: 0, granularities: 0, parameters: parameters,
+      capabilities: capabilities, needs: 0, granularities: 0, stateVersion: 0,
+      parameters: parameters,
       create: create)
   }
 }
@@ -103,7 +108,7 @@ public func declareModule(
   module.magic = BH_MAGIC
   module.struct_size = UInt32(MemoryLayout<bh_module>.size)
   module.abi_major = UInt16(BH_ABI_MAJOR)
-  module.min_minor = UInt16(BH_ABI_MINOR)
+  module.min_minor = UInt16(BH_TARGET_MINOR)
   module.header_minor = UInt16(BH_ABI_MINOR)
   module.id = permanent(id)
   module.version = permanent(version)
@@ -135,6 +140,22 @@ private func plugin(_ declared: PluginDeclaration) -> UnsafePointer<bh_plugin>? 
   case BH_HOOK_SCORER:
     plugin.vtable = HookTables.scorer
     plugin.destroy = { release($0, as: (any ScorerHook).self) }
+    if declared.stateVersion > 0 {
+      plugin.state_version = declared.stateVersion
+      plugin.reset = { instance, call in
+        stateful(instance, call) { (hook, _) throws(HookFailure) in try hook.reset() }
+      }
+      plugin.save = { instance, call, writer in
+        stateful(instance, call) { (hook, _) throws(HookFailure) in
+          try StateBytes.write(try hook.save(), to: writer)
+        }
+      }
+      plugin.load = { instance, call, reader, version in
+        stateful(instance, call) { (hook, _) throws(HookFailure) in
+          try hook.load(try StateBytes.read(reader), version: version)
+        }
+      }
+    }
   case BH_HOOK_LOSS:
     plugin.vtable = HookTables.loss
     plugin.destroy = { release($0, as: (any LossHook).self) }

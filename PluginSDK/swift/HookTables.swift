@@ -9,6 +9,21 @@ enum HookTables {
     table.initialize(
       to: bh_scorer(
         struct_size: UInt32(MemoryLayout<bh_scorer>.size), reserved: 0,
+        observe: { instance, call, layer, input, output, gradient in
+          guarded(call) { (call) throws(HookFailure) in
+            guard let hook = Instance<any ScorerHook>.of(instance) as? any ObservingHook else {
+              throw HookFailure(BH_E_UNSUPPORTED, "the scorer does not observe")
+            }
+            try hook.observe(
+              call, layer!.pointee, input: input?.pointee, output: output?.pointee,
+              outputGradient: gradient?.pointee)
+          }
+        },
+        merge: { instance, call, other in
+          stateful(instance, call) { (hook, _) throws(HookFailure) in
+            try hook.merge(try StateBytes.read(other))
+          }
+        },
         score: { instance, call, layer, input, scores in
           guarded(call) { (call) throws(HookFailure) in
             try Instance<any ScorerHook>.of(instance).score(

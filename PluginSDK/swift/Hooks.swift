@@ -7,6 +7,31 @@ public protocol ScorerHook: AnyObject {
   ) throws(HookFailure)
 }
 
+/// A scorer that looks at the data: it declares a RAW need. See `bh_scorer.observe`.
+public protocol ObservingHook: ScorerHook, StatefulHook {
+  func observe(
+    _ call: HostCall, _ layer: bh_layer, input: bh_tensor?, output: bh_tensor?,
+    outputGradient: bh_tensor?
+  ) throws(HookFailure)
+}
+
+/// A hook whose instances keep what they learn from one call to the next.
+public protocol StatefulHook: AnyObject {
+  /// Forgets all of it; parameters stay.
+  func reset() throws(HookFailure)
+  func save() throws(HookFailure) -> [UInt8]
+  /// - Throws: ``HookFailure`` with `BH_E_BAD_STATE` for bytes or a version that it cannot read.
+  func load(_ bytes: [UInt8], version: UInt32) throws(HookFailure)
+  /// Adds what another instance saved; only called with `BH_CAP_MERGEABLE`.
+  func merge(_ other: [UInt8]) throws(HookFailure)
+}
+
+extension StatefulHook {
+  public func merge(_ other: [UInt8]) throws(HookFailure) {
+    throw HookFailure(BH_E_UNSUPPORTED, "states of this scorer cannot be merged")
+  }
+}
+
 /// A loss in Swift; see `bh_loss`.
 public protocol LossHook: AnyObject {
   func compute(_ call: HostCall, _ io: bh_loss_io) throws(HookFailure)

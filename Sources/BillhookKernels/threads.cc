@@ -9,11 +9,13 @@ void GOMP_parallel(void (*body)(void *), void *data, unsigned threads, unsigned 
 int omp_get_max_threads(void);
 void omp_set_num_threads(int);
 int omp_in_parallel(void);
+int omp_get_thread_num(void);
 }
 
 namespace {
 
 std::atomic<int32_t> thread_count{0};  // 0: as OpenMP starts, one a core
+constexpr int64_t kMaxThreads = 256;   // of one loop: bounds bh_thread_index
 
 struct Loop {
   int64_t n, grain, pieces;
@@ -48,6 +50,8 @@ void bh_set_thread_count(int32_t count) {
   bh_thread_count();
 }
 
+int32_t bh_thread_index(void) { return omp_get_thread_num(); }
+
 void bh_parallel_for(int64_t n, int64_t grain, bh_range_fn body, void *context) {
   if (n <= 0) return;
   if (grain < 1) grain = 1;
@@ -57,6 +61,7 @@ void bh_parallel_for(int64_t n, int64_t grain, bh_range_fn body, void *context) 
     run_pieces(&loop);
     return;
   }
-  const int64_t used = loop.pieces < threads ? loop.pieces : threads;
+  const int64_t most = threads < kMaxThreads ? threads : kMaxThreads;
+  const int64_t used = loop.pieces < most ? loop.pieces : most;
   GOMP_parallel(run_pieces, &loop, static_cast<unsigned>(used), 0);
 }

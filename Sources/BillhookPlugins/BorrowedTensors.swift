@@ -48,7 +48,8 @@ final class BorrowedTensors {
     let code =
       switch type {
       case .int8, .int16, .int32, .int64: BH_CODE_INT
-      case .float16, .bfloat16, .float32, .float64: BH_CODE_FLOAT
+      case .float16, .float32, .float64: BH_CODE_FLOAT
+      case .bfloat16: BH_CODE_BFLOAT
       default: BH_CODE_UINT
       }
     view.initialize(

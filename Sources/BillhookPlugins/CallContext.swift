@@ -62,6 +62,7 @@ final class CallContext: @unchecked Sendable {
   func enter(_ body: (UnsafeMutablePointer<bh_call>) -> bh_status) -> bh_status {
     var call = bh_call()
     call.struct_size = UInt32(MemoryLayout<bh_call>.size)
+    call.worker = UInt32(bh_thread_index())
     call.host = HostTable.pointer
     call.host_data = Unmanaged.passUnretained(self).toOpaque()
     let before = bh_fp_state()

@@ -17,6 +17,9 @@ public struct LayerContext: Sendable {
   public var inAxis: Int
   /// With more than one, the in axis counts the channels of one group, as in ONNX Conv.
   public var groups: Int
+  /// Of `observe`: the samples that the instance saw before this batch, and those that it sees in
+  /// all.
+  var samples: (before: Int, total: Int) = (0, 0)
 
   public init(
     role: Role, index: Int, name: String, op: String, outAxis: Int, inAxis: Int, groups: Int
@@ -38,6 +41,12 @@ public struct LayerContext: Sendable {
   /// The number of input channels of a weight of this shape, or nil without such an axis.
   func inputCount(_ shape: [Int]) -> Int? {
     shape.indices.contains(inAxis) ? shape[inAxis] * groups : nil
+  }
+
+  /// The weights of one output channel, or nil without such channels: with groups, those of one group.
+  func rowCount(_ shape: [Int]) -> Int? {
+    guard let outputs = outputCount(shape), outputs > 0 else { return nil }
+    return shape.reduce(1, *) / outputs
   }
 
   /// The layer as plugins see it, while `body` runs.
@@ -64,6 +73,8 @@ public struct LayerContext: Sendable {
     layer.groups = Int64(groups)
     layer.ndim = Int64(shape.count)
     layer.shape = shape.isEmpty ? nil : UnsafePointer(dims)
+    layer.sample_begin = Int64(samples.before)
+    layer.sample_total = Int64(samples.total)
     // Through a pointer of our own: an inout argument cannot cross a closure with typed throws.
     let pointer = UnsafeMutablePointer<bh_layer>.allocate(capacity: 1)
     pointer.initialize(to: layer)
@@ -82,16 +93,24 @@ public struct LayerStatistics: Sendable {
   public var outputAbsMean: Tensor?
   /// Share of zeros a output channel at the layer's activation output, `[O]`.
   public var outputZeroFraction: Tensor?
+  /// Sum of x xᵀ over the inputs that one output channel multiplies with its weights,
+  /// `[groups, K, K]`.
+  public var inputGram: Tensor?
+  /// d(mean loss)/d weight, shape of the weight.
+  public var weightGradient: Tensor?
   public var sampleCount: UInt64
 
   public init(
     inputAbsMean: Tensor? = nil, inputSquaredNorm: Tensor? = nil, outputAbsMean: Tensor? = nil,
-    outputZeroFraction: Tensor? = nil, sampleCount: UInt64 = 0
+    outputZeroFraction: Tensor? = nil, inputGram: Tensor? = nil, weightGradient: Tensor? = nil,
+    sampleCount: UInt64 = 0
   ) {
     self.inputAbsMean = inputAbsMean
     self.inputSquaredNorm = inputSquaredNorm
     self.outputAbsMean = outputAbsMean
     self.outputZeroFraction = outputZeroFraction
+    self.inputGram = inputGram
+    self.weightGradient = weightGradient
     self.sampleCount = sampleCount
   }
 }

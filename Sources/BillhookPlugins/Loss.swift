@@ -2,6 +2,20 @@ internal import BillhookKernels
 internal import BillhookSDK
 public import BillhookTensor
 
+/// A tensor inside of both networks, `[N, ...]`, float32.
+public struct Feature: Sendable {
+  /// Of the student's tensor.
+  public var name: String
+  public var student: Tensor
+  public var teacher: Tensor
+
+  public init(name: String, student: Tensor, teacher: Tensor) {
+    self.name = name
+    self.student = student
+    self.teacher = teacher
+  }
+}
+
 /// An instance of a loss plugin. Use it on one thread at a time.
 public final class Loss {
   typealias Compute =
@@ -27,33 +41,100 @@ public final class Loss {
   ///   - teacher: Logits of the same shape; nil when there is no teacher.
   ///   - labels: `[N]`, int32, -100 = ignore; nil for unlabelled data.
   ///   - sampleWeights: `[N]`, float32, at least 0; nil for 1 each.
+  ///   - features: Pairs of inner tensors, for a loss that needs them.
   ///   - gradient: Shape of `student`; overwritten with d(mean loss)/d student, where the mean is
   ///     the sum of the losses over the sum of the weights.
+  ///   - featureGradients: One a feature, each of the shape of its student's tensor; overwritten in
+  ///     the same way.
   /// - Returns: The sum of the samples' losses and of their weights.
   /// - Throws: ``PluginError``.
   public func compute(
     student: Tensor, teacher: Tensor?, labels: Tensor?, sampleWeights: Tensor? = nil,
+    features: [Feature] = [], gradient: inout Tensor, featureGradients: inout [Tensor], step: Int,
+    totalSteps: Int
+  ) throws(PluginError) -> (lossSum: Double, weightSum: Double) {
+    try expect(gradient, .float32, student.shape, "gradient")
+    let given = try checked(student, teacher, labels, sampleWeights, features)
+    guard featureGradients.map(\.shape) == features.map(\.student.shape) else {
+      throw .wrongTensor(
+        plugin: descriptor.id, function: "compute", argument: "featureGradients",
+        found: "\(featureGradients.map(\.shape))", expected: "\(features.map(\.student.shape))")
+    }
+    var pointers: [UnsafeMutableBufferPointer<Float>] = []
+    // The arrays of the gradients stay where they are: each has one owner, this call.
+    for index in featureGradients.indices {
+      featureGradients[index].withUnsafeMutableElements(of: Float.self) { pointers.append($0) }
+    }
+    let tensors = BorrowedTensors()
+    let shape = student.shape
+    return try gradient.withUnsafeMutableElements(of: Float.self) {
+      (values) throws(PluginError) in
+      try compute(
+        student, teacher, labels, sampleWeights, features, tensors, step: step,
+        totalSteps: totalSteps, givenWeight: given,
+        gradients: [(values, shape)] + zip(pointers, features).map { ($0, $1.student.shape) })
+    }
+  }
+
+  /// Loss and gradient of one batch without features.
+  public func compute(
+    student: Tensor, teacher: Tensor?, labels: Tensor?, sampleWeights: Tensor? = nil,
     gradient: inout Tensor, step: Int, totalSteps: Int
   ) throws(PluginError) -> (lossSum: Double, weightSum: Double) {
+    var none: [Tensor] = []
+    return try compute(
+      student: student, teacher: teacher, labels: labels, sampleWeights: sampleWeights,
+      gradient: &gradient, featureGradients: &none, step: step, totalSteps: totalSteps)
+  }
+
+  /// The loss of one batch alone: the plugin is told that nobody wants gradients.
+  public func evaluate(
+    student: Tensor, teacher: Tensor?, labels: Tensor?, sampleWeights: Tensor? = nil,
+    features: [Feature] = [], step: Int, totalSteps: Int
+  ) throws(PluginError) -> (lossSum: Double, weightSum: Double) {
+    let given = try checked(student, teacher, labels, sampleWeights, features)
+    return try compute(
+      student, teacher, labels, sampleWeights, features, BorrowedTensors(), step: step,
+      totalSteps: totalSteps, givenWeight: given, gradients: [])
+  }
+
+  /// Checks a batch; returns the sum of its weights.
+  private func checked(
+    _ student: Tensor, _ teacher: Tensor?, _ labels: Tensor?, _ sampleWeights: Tensor?,
+    _ features: [Feature]
+  ) throws(PluginError) -> Double {
     guard student.rank == 2, student.elementType == .float32 else {
       throw wrong("student", student, "float32 [samples, classes]")
     }
     let count = student.shape[0]
-    try expect(gradient, .float32, student.shape, "gradient")
     if let teacher { try expect(teacher, .float32, student.shape, "teacher") }
     if let labels {
       try expect(labels, .int32, [count], "labels")
       try checkLabels(labels, classes: student.shape[1])
     }
-    var givenWeight = Double(count)
-    if let sampleWeights {
-      try expect(sampleWeights, .float32, [count], "sampleWeights")
-      givenWeight = sampleWeights.elements(of: Float.self).reduce(0) { $0 + Double($1) }
+    for feature in features {
+      for (side, tensor) in [("student", feature.student), ("teacher", feature.teacher)] {
+        guard tensor.elementType == .float32, tensor.rank > 0, tensor.shape[0] == count else {
+          throw wrong(
+            "feature \"\(feature.name)\" of the \(side)", tensor, "float32 [\(count), ...]")
+        }
+      }
     }
+    guard let sampleWeights else { return Double(count) }
+    try expect(sampleWeights, .float32, [count], "sampleWeights")
+    return sampleWeights.elements(of: Float.self).reduce(0) { $0 + Double($1) }
+  }
 
-    let tensors = BorrowedTensors()
+  /// - Parameter gradients: The logits' and the features', to be written; none when only the loss
+  ///   is wanted.
+  private func compute(
+    _ student: Tensor, _ teacher: Tensor?, _ labels: Tensor?, _ sampleWeights: Tensor?,
+    _ features: [Feature], _ tensors: BorrowedTensors, step: Int, totalSteps: Int,
+    givenWeight: Double, gradients: [(values: UnsafeMutableBufferPointer<Float>, shape: [Int])]
+  ) throws(PluginError) -> (lossSum: Double, weightSum: Double) {
     var io = bh_loss_io()
     io.struct_size = UInt32(MemoryLayout<bh_loss_io>.size)
+    io.flags = gradients.isEmpty ? 0 : BH_LOSS_WANT_GRAD
     io.student = tensors.input(student)
     io.teacher = tensors.input(teacher)
     io.labels = tensors.input(labels)
@@ -61,29 +142,25 @@ public final class Loss {
     io.grad_scale = givenWeight > 0 ? 1 / givenWeight : 0
     io.step = UInt64(max(step, 0))
     io.total_steps = UInt64(max(totalSteps, 0))
-    return try gradient.withUnsafeMutableElements(of: Float.self) {
-      (values) throws(PluginError) in
-      try compute(io, values, shape: student.shape, tensors, givenWeight: givenWeight)
-    }
-  }
-
-  private func compute(
-    _ given: bh_loss_io, _ gradient: UnsafeMutableBufferPointer<Float>, shape: [Int],
-    _ tensors: BorrowedTensors, givenWeight: Double
-  ) throws(PluginError) -> (lossSum: Double, weightSum: Double) {
-    var io = given
+    let views = gradients.map { tensors.view($0.values.baseAddress, .float32, shape: $0.shape) }
+    io.grad_student_out = views.first
+    let list = FeatureList(features, gradients: Array(views.dropFirst()), tensors)
+    io.features = list.pointer
+    io.n_features = UInt64(features.count)
+    // A plugin that leaves part of a gradient unwritten does so in its first step already; to
+    // look at each step would cost as much memory traffic as the loss itself.
+    let isFirst = !isChecked && !gradients.isEmpty
+    if isFirst { for gradient in gradients { gradient.values.update(repeating: .nan) } }
     var lossSum = Double.nan
     var weightSum = Double.nan
-    io.grad_student_out = tensors.view(gradient.baseAddress, .float32, shape: shape)
-    // A plugin that leaves part of the gradient unwritten does so in its first step already; to
-    // look at each step would cost as much memory traffic as the loss itself.
-    if !isChecked { gradient.update(repeating: .nan) }
-    try instance.context(nil).run("compute") { call in
-      withUnsafeMutablePointer(to: &lossSum) { loss in
-        withUnsafeMutablePointer(to: &weightSum) { weight in
-          io.loss_sum_out = loss
-          io.weight_sum_out = weight
-          return function(instance.pointer, call, &io)
+    try withExtendedLifetime((tensors, list)) { () throws(PluginError) in
+      _ = try instance.context(nil).run("compute") { call in
+        withUnsafeMutablePointer(to: &lossSum) { loss in
+          withUnsafeMutablePointer(to: &weightSum) { weight in
+            io.loss_sum_out = loss
+            io.weight_sum_out = weight
+            return function(instance.pointer, call, &io)
+          }
         }
       }
     }
@@ -93,20 +170,31 @@ public final class Loss {
     guard weightSum.isFinite, weightSum >= 0, weightSum <= givenWeight * (1 + 1e-6) else {
       throw wrongResult("the sum of the weights", plain(weightSum), "0 to \(plain(givenWeight))")
     }
-    if !isChecked {
-      if bh_count_nonfinite_f32(gradient.baseAddress, Int64(gradient.count)) != 0,
-        let index = firstNotFinite(UnsafeBufferPointer(gradient))
-      {
-        throw wrongResult("gradient \(index)", "\(gradient[index])", "written and finite")
+    if isFirst {
+      for (index, gradient) in gradients.enumerated() {
+        try checkFinite(index, gradient.values, features)
       }
       isChecked = true
     }
     // Samples that do not count were not known when the factor was given.
     if weightSum != givenWeight, weightSum > 0 {
       let factor = Float(givenWeight / weightSum)
-      for index in gradient.indices { gradient[index] *= factor }
+      for gradient in gradients {
+        for index in gradient.values.indices { gradient.values[index] *= factor }
+      }
     }
     return (lossSum, weightSum)
+  }
+
+  private func checkFinite(
+    _ number: Int, _ values: UnsafeMutableBufferPointer<Float>, _ features: [Feature]
+  ) throws(PluginError) {
+    guard bh_count_nonfinite_f32(values.baseAddress, Int64(values.count)) != 0,
+      let index = firstNotFinite(UnsafeBufferPointer(values))
+    else { return }
+    let name =
+      number == 0 ? "gradient" : "gradient of feature \"\(features[number - 1].name)\", value"
+    throw wrongResult("\(name) \(index)", "\(values[index])", "written and finite")
   }
 
   private func checkLabels(_ labels: Tensor, classes: Int) throws(PluginError) {
@@ -141,5 +229,34 @@ public final class Loss {
     .wrongResult(
       plugin: descriptor.id, function: "compute", layer: nil, result: result, found: found,
       expected: expected)
+  }
+}
+
+/// Features in C's form; the memory lives as long as this.
+private final class FeatureList {
+  let pointer: UnsafePointer<UnsafePointer<bh_feature>?>?
+  private let entries: UnsafeMutablePointer<bh_feature>
+  private let list: UnsafeMutablePointer<UnsafePointer<bh_feature>?>
+  private let names: [UnsafeMutablePointer<CChar>]
+
+  init(_ features: [Feature], gradients: [UnsafePointer<bh_tensor>], _ tensors: BorrowedTensors) {
+    entries = .allocate(capacity: max(features.count, 1))
+    list = .allocate(capacity: max(features.count, 1))
+    names = features.map { cString($0.name) }
+    for (index, feature) in features.enumerated() {
+      (entries + index).initialize(
+        to: bh_feature(
+          name: UnsafePointer(names[index]), student: tensors.input(feature.student),
+          teacher: tensors.input(feature.teacher),
+          grad_student_out: gradients.indices.contains(index) ? gradients[index] : nil))
+      (list + index).initialize(to: UnsafePointer(entries + index))
+    }
+    pointer = features.isEmpty ? nil : UnsafePointer(list)
+  }
+
+  deinit {
+    entries.deallocate()
+    list.deallocate()
+    for name in names { name.deallocate() }
   }
 }

@@ -1,4 +1,5 @@
 internal import BillhookSDK
+internal import BillhookTensor
 internal import Glibc
 
 /// Checks what a library says of itself against the rules of docs/abi.md and copies it.
@@ -23,15 +24,22 @@ struct ModuleReader {
     let minor = pointer.load(fromByteOffset: 10, as: UInt16.self)
     let header = pointer.load(fromByteOffset: 12, as: UInt16.self)
     let host = "\(BH_ABI_MAJOR).\(BH_ABI_MINOR)"
+    let built = "\(major).\(header)"
     try require(
-      Int32(major) == BH_ABI_MAJOR, "BH-22", "abi_major",
-      "\(major) (built with headers \(major).\(header))",
+      Int32(major) == BH_ABI_MAJOR, "BH-22", "abi_major", "\(major) (built with headers \(built))",
       "\(BH_ABI_MAJOR): rebuild it with this host's headers, \(host)")
     // Major 0 promises nothing from one minor to the next.
     try require(
-      Int32(minor) == BH_ABI_MINOR, "BH-22", "min_minor",
-      "\(minor) (built with headers \(major).\(header))",
+      BH_ABI_MAJOR > 0 || Int32(header) == BH_ABI_MINOR, "BH-22", "header_minor",
+      "\(header) (built with headers \(built))",
       "\(BH_ABI_MINOR): rebuild it with this host's headers, \(host)")
+    try require(
+      Int32(minor) <= BH_ABI_MINOR, "BH-22", "min_minor",
+      "\(minor) (built with headers \(built))",
+      """
+      at most \(BH_ABI_MINOR): use a host that has ABI \(major).\(minor), or rebuild it with \
+      BH_TARGET_MINOR=\(BH_ABI_MINOR)
+      """)
     try requireSize(size, bh_module.self, "bh_module.struct_size")
     let module = copyStruct(bh_module.self, from: pointer, theirSize: size, zero: bh_module())
 
@@ -49,12 +57,14 @@ struct ModuleReader {
     guard let entries = module.plugins else {
       throw rejection("BH-23", "bh_module.plugins", "null", "an array of n_plugins pointers")
     }
+    let lifetime = ModuleLifetime(
+      id: descriptor.id, initialize: module.`init`, finish: module.fini)
     var plugins: [Plugin] = []
     for index in 0..<Int(module.n_plugins) {
       guard let entry = entries[index] else {
         throw rejection("BH-23", "bh_module.plugins[\(index)]", "null", "a bh_plugin")
       }
-      let plugin = try plugin(UnsafeRawPointer(entry), index: index, module: descriptor)
+      let plugin = try plugin(UnsafeRawPointer(entry), index: index, module: descriptor, lifetime)
       let id = plugin.descriptor.id
       try require(
         !plugins.contains { $0.descriptor.id == id }, "BH-25", "plugins[\(index)].id",
@@ -65,7 +75,7 @@ struct ModuleReader {
   }
 
   private func plugin(
-    _ pointer: UnsafeRawPointer, index: Int, module: ModuleDescriptor
+    _ pointer: UnsafeRawPointer, index: Int, module: ModuleDescriptor, _ lifetime: ModuleLifetime
   ) throws(PluginError) -> Plugin {
     let place = "plugins[\(index)]"
     let size = pointer.load(as: UInt32.self)
@@ -83,11 +93,12 @@ struct ModuleReader {
       throw rejection("BH-29", "\(place).vtable", "null", "the table of the hook")
     }
     let functions = try functions(hook: raw.hook, UnsafeRawPointer(vtable), place)
-    let unknown = raw.caps >> 32
+    let unknown = raw.caps & ~0xFFFF_FFFF & ~Capabilities.mustUnderstand.rawValue
     try require(
       unknown == 0, "BH-28", "\(place).caps", "0x\(String(raw.caps, radix: 16))",
-      "free of flags from 2^32 on, which this host does not know")
-    try checkScorerFields(raw, hook: functions.hook, place)
+      "free of 0x\(String(unknown, radix: 16)), which this host does not know")
+    try checkHookFields(raw, hook: functions.hook, place)
+    try StateRules(reader: self, place: place, plugin: raw, functions: functions).check()
 
     try require(
       raw.n_params <= Self.parameterLimit, "BH-26", "\(place).n_params", "\(raw.n_params)",
@@ -112,8 +123,14 @@ struct ModuleReader {
       doc: try optionalText(raw.doc, "\(place).doc"), hook: functions.hook, parameters: parameters,
       capabilities: Capabilities(rawValue: raw.caps), needs: Needs(rawValue: raw.needs),
       granularities: Set(Granularity.allCases.filter { raw.granularities & $0.bit != 0 }),
-      module: module)
-    return Plugin(descriptor: descriptor, create: create, destroy: destroy, functions: functions)
+      weightTypes: try weightTypes(raw, hook: functions.hook, place),
+      stateVersion: raw.save == nil ? nil : raw.state_version, module: module)
+    return Plugin(
+      descriptor: descriptor,
+      entry: PluginEntry(
+        create: create, destroy: destroy, validate: raw.validate, reset: raw.reset,
+        save: raw.save, load: raw.load, getExtension: raw.get_extension, functions: functions,
+        lifetime: lifetime))
   }
 
   private func functions(
@@ -150,8 +167,8 @@ struct ModuleReader {
     }
   }
 
-  /// Granularities and needs belong to scorers, and are acted on: what is not known is refused.
-  private func checkScorerFields(
+  /// Granularities and needs are acted on: what is not known of the hook is refused.
+  private func checkHookFields(
     _ raw: bh_plugin, hook: PluginDescriptor.Hook, _ place: String
   ) throws(PluginError) {
     let isScorer = hook == .scorer
@@ -160,10 +177,39 @@ struct ModuleReader {
       raw.granularities & ~known == 0 && (raw.granularities != 0 || !isScorer), "BH-29",
       "\(place).granularities", "\(raw.granularities)",
       isScorer ? "a sum of granularities, 1 to \(known)" : "0 for a \(hook.rawValue)")
-    let needs = isScorer ? Needs.all.rawValue : 0
+    let needs = Needs.known(to: hook).rawValue
     try require(
-      raw.needs & ~needs == 0, "BH-29", "\(place).needs", "\(raw.needs)",
-      isScorer ? "a sum of needs, 0 to \(needs)" : "0 for a \(hook.rawValue)")
+      raw.needs & ~needs == 0, "BH-29", "\(place).needs", "0x\(String(raw.needs, radix: 16))",
+      needs == 0
+        ? "0 for a \(hook.rawValue)"
+        : "a sum of the needs of a \(hook.rawValue), within 0x\(String(needs, radix: 16))")
+  }
+
+  /// The element types that a scorer takes for a whole layer's weight.
+  private func weightTypes(
+    _ raw: bh_plugin, hook: PluginDescriptor.Hook, _ place: String
+  ) throws(PluginError) -> [ElementType] {
+    let limit: UInt32 = hook == .scorer ? 16 : 0
+    try require(
+      raw.n_dtypes <= limit, "BH-26", "\(place).n_dtypes", "\(raw.n_dtypes)",
+      hook == .scorer ? "at most \(limit)" : "0 for a \(hook.rawValue)")
+    var types: [ElementType] = [.float32]
+    guard raw.n_dtypes > 0 else { return types }
+    guard let codes = raw.dtypes else {
+      throw rejection("BH-23", "\(place).dtypes", "null", "an array of n_dtypes numbers")
+    }
+    for index in 0..<Int(raw.n_dtypes) {
+      let code = codes[index]
+      guard
+        let type = [ElementType.float16, .float32, .bfloat16].first(where: { $0.dtypeCode == code })
+      else {
+        throw rejection(
+          "BH-29", "\(place).dtypes[\(index)]", "0x\(String(code, radix: 16))",
+          "BH_DTYPE_F16, BH_DTYPE_F32 or BH_DTYPE_BF16")
+      }
+      if !types.contains(type) { types.append(type) }
+    }
+    return types
   }
 }
 

@@ -6,37 +6,33 @@ internal import BillhookSDK
 /// library is never unloaded.
 public final class Plugin: @unchecked Sendable {
   public let descriptor: PluginDescriptor
-  typealias Create =
-    @convention(c) (
-      UnsafeMutablePointer<bh_call>?, UnsafePointer<bh_value>?,
-      UnsafeMutablePointer<UnsafeMutableRawPointer?>?
-    ) -> bh_status
-  typealias Destroy = @convention(c) (UnsafeMutableRawPointer?) -> Void
-
-  let create: Create
-  let destroy: Destroy
-  let functions: HookFunctions
+  let entry: PluginEntry
   let observer: PluginObserver
 
   init(
-    descriptor: PluginDescriptor, create: @escaping Create, destroy: @escaping Destroy,
-    functions: HookFunctions, observer: PluginObserver = PluginObserver()
+    descriptor: PluginDescriptor, entry: PluginEntry, observer: PluginObserver = PluginObserver()
   ) {
     self.descriptor = descriptor
-    self.create = create
-    self.destroy = destroy
-    self.functions = functions
+    self.entry = entry
     self.observer = observer
   }
 
   func observed(by observer: PluginObserver) -> Plugin {
-    Plugin(
-      descriptor: descriptor, create: create, destroy: destroy, functions: functions,
-      observer: observer)
+    Plugin(descriptor: descriptor, entry: entry, observer: observer)
+  }
+
+  /// A table that the plugin offers under an id, such as "billhook.quant-export/1"; nil when it does
+  /// not have it. The table lives as long as the process.
+  func extensionTable(_ id: String) -> UnsafeRawPointer? {
+    guard let getExtension = entry.getExtension else { return nil }
+    let name = cString(id)
+    defer { name.deallocate() }
+    return getExtension(name)
   }
 
   /// Checks parameters against what the plugin declares, without making an instance: unknown keys
-  /// (with the nearest name), types, ranges, missing ones.
+  /// (with the nearest name), types, ranges, missing ones, and
+  /// what the plugin's own `validate` finds between them.
   ///
   /// - Returns: Every declared parameter with its value, in declared order.
   public func checkParameters(
@@ -60,6 +56,13 @@ public final class Plugin: @unchecked Sendable {
         result.append((parameter.key, parameter.defaultValue))
       }
     }
+    if let validate = entry.validate {
+      let cParameters = CParameters(zip(descriptor.parameters, result).map { ($0, $1.value) })
+      let context = CallContext(plugin: self, seed: 0, layer: nil)
+      _ = try withExtendedLifetime(cParameters) { () throws(PluginError) in
+        try context.run("validate") { call in validate(call, cParameters.values) }
+      }
+    }
     return result
   }
 
@@ -69,17 +72,18 @@ public final class Plugin: @unchecked Sendable {
   public func makeScorer(
     _ parameters: [String: ParameterValue] = [:], seed: UInt64 = 0
   ) throws(PluginError) -> Scorer {
-    guard case .scorer(let functions) = functions, let score = functions.score else {
+    guard case .scorer(let functions) = entry.functions, let score = functions.score else {
       throw wrongHook(.scorer)
     }
-    return Scorer(instance: try makeInstance(parameters, seed: seed), score: score)
+    return Scorer(
+      instance: try makeInstance(parameters, seed: seed), score: score, functions: functions)
   }
 
   /// Makes an instance of a loss.
   public func makeLoss(
     _ parameters: [String: ParameterValue] = [:], seed: UInt64 = 0
   ) throws(PluginError) -> Loss {
-    guard case .loss(let functions) = functions, let compute = functions.compute else {
+    guard case .loss(let functions) = entry.functions, let compute = functions.compute else {
       throw wrongHook(.loss)
     }
     return Loss(instance: try makeInstance(parameters, seed: seed), compute: compute)
@@ -89,7 +93,7 @@ public final class Plugin: @unchecked Sendable {
   public func makeQuantizer(
     _ parameters: [String: ParameterValue] = [:], seed: UInt64 = 0
   ) throws(PluginError) -> Quantizer {
-    guard case .quantizer(let functions) = functions else { throw wrongHook(.quantizer) }
+    guard case .quantizer(let functions) = entry.functions else { throw wrongHook(.quantizer) }
     return Quantizer(instance: try makeInstance(parameters, seed: seed), functions: functions)
   }
 
@@ -101,37 +105,50 @@ public final class Plugin: @unchecked Sendable {
     _ parameters: [String: ParameterValue], seed: UInt64
   ) throws(PluginError) -> PluginInstance {
     let values = try checkParameters(parameters)
+    try entry.lifetime.begin()
     let pairs = zip(descriptor.parameters, values).map { (parameter: $0, value: $1.value) }
     let context = CallContext(plugin: self, seed: seed, layer: nil)
     let cParameters = CParameters(pairs)
+    let create = entry.create
     var pointer: UnsafeMutableRawPointer?
     _ = try withExtendedLifetime(cParameters) { () throws(PluginError) in
-      try context.run("create") { [create] call in
+      try context.run("create") { call in
         withUnsafeMutablePointer(to: &pointer) { create(call, cParameters.values, $0) }
       }
     }
-    return PluginInstance(plugin: self, seed: seed, pointer: pointer)
+    return PluginInstance(plugin: self, seed: seed, parameters: parameters, pointer: pointer)
   }
 }
 
-/// An instance that the plugin made; ended with this object.
-final class PluginInstance {
-  let plugin: Plugin
-  let seed: UInt64
-  /// The plugin's own; null is legal for one without state.
-  let pointer: UnsafeMutableRawPointer?
+/// The functions of one plugin.
+struct PluginEntry {
+  typealias Create =
+    @convention(c) (
+      UnsafeMutablePointer<bh_call>?, UnsafePointer<bh_value>?,
+      UnsafeMutablePointer<UnsafeMutableRawPointer?>?
+    ) -> bh_status
+  typealias Destroy = @convention(c) (UnsafeMutableRawPointer?) -> Void
+  typealias Validate =
+    @convention(c) (UnsafeMutablePointer<bh_call>?, UnsafePointer<bh_value>?) -> bh_status
+  typealias Reset =
+    @convention(c) (UnsafeMutableRawPointer?, UnsafeMutablePointer<bh_call>?) -> bh_status
+  typealias Save =
+    @convention(c) (
+      UnsafeMutableRawPointer?, UnsafeMutablePointer<bh_call>?, UnsafePointer<bh_writer>?
+    ) -> bh_status
+  typealias Load =
+    @convention(c) (
+      UnsafeMutableRawPointer?, UnsafeMutablePointer<bh_call>?, UnsafePointer<bh_reader>?, UInt32
+    ) -> bh_status
+  typealias GetExtension = @convention(c) (UnsafePointer<CChar>?) -> UnsafeRawPointer?
 
-  init(plugin: Plugin, seed: UInt64, pointer: UnsafeMutableRawPointer?) {
-    self.plugin = plugin
-    self.seed = seed
-    self.pointer = pointer
-  }
-
-  deinit { plugin.destroy(pointer) }
-
-  var id: String { plugin.descriptor.id }
-
-  func context(_ layer: LayerContext?) -> CallContext {
-    CallContext(plugin: plugin, seed: seed, layer: layer)
-  }
+  var create: Create
+  var destroy: Destroy
+  var validate: Validate?
+  var reset: Reset?
+  var save: Save?
+  var load: Load?
+  var getExtension: GetExtension?
+  var functions: HookFunctions
+  var lifetime: ModuleLifetime
 }

@@ -1,4 +1,5 @@
 internal import BillhookSDK
+public import BillhookTensor
 
 /// What a plugin says of itself, checked and copied out of the library.
 public struct PluginDescriptor: Sendable, Equatable {
@@ -14,6 +15,10 @@ public struct PluginDescriptor: Sendable, Equatable {
   public var needs: Needs
   /// What a scorer can score; empty for other hooks.
   public var granularities: Set<Granularity>
+  /// The element types in which a scorer takes a whole layer's weight; float32 always.
+  public var weightTypes: [ElementType]
+  /// The version of the state that the plugin saves; nil when it saves none.
+  public var stateVersion: UInt32?
   public var module: ModuleDescriptor
 }
 
@@ -35,12 +40,14 @@ public enum Granularity: String, Sendable, CaseIterable {
   case element
   case outputChannel = "output-channel"
   case inputChannel = "input-channel"
+  case block
 
   var code: UInt32 {
     switch self {
     case .element: UInt32(BH_GRANULARITY_ELEMENT)
     case .outputChannel: UInt32(BH_GRANULARITY_OUT_CHANNEL)
     case .inputChannel: UInt32(BH_GRANULARITY_IN_CHANNEL)
+    case .block: UInt32(BH_GRANULARITY_BLOCK)
     }
   }
 
@@ -49,6 +56,7 @@ public enum Granularity: String, Sendable, CaseIterable {
     case .element: BH_GRANULARITY_BIT_ELEMENT
     case .outputChannel: BH_GRANULARITY_BIT_OUT_CHANNEL
     case .inputChannel: BH_GRANULARITY_BIT_IN_CHANNEL
+    case .block: BH_GRANULARITY_BIT_BLOCK
     }
   }
 }
@@ -66,20 +74,30 @@ public struct Capabilities: OptionSet, Sendable {
   public static let chunked = Capabilities(rawValue: BH_CAP_CHUNKED)
   /// Needs no data, only weights.
   public static let dataFree = Capabilities(rawValue: BH_CAP_DATA_FREE)
-  /// Element scores are comparable across layers.
+  /// Element and block scores are comparable across layers.
   public static let globalScale = Capabilities(rawValue: BH_CAP_GLOBAL_SCALE)
+  /// Observes batch by batch; without it, all samples at once.
+  public static let streaming = Capabilities(rawValue: BH_CAP_STREAMING)
+  /// What several instances observed can be merged.
+  public static let mergeable = Capabilities(rawValue: BH_CAP_MERGEABLE)
+  /// Works only in the host's own process.
+  public static let requiresInProcess = Capabilities(rawValue: BH_CAP_REQUIRES_INPROC)
+
+  /// The flags from 2^32 on that this host acts on.
+  static let mustUnderstand: Capabilities = [.requiresInProcess]
 
   /// The flags' names, in the order of their bits, for `plugin show` and reports.
   public var names: [String] {
     let known: [(Capabilities, String)] = [
       (.deterministic, "deterministic"), (.concurrent, "concurrent"), (.chunked, "chunked"),
-      (.dataFree, "data-free"), (.globalScale, "global-scale"),
+      (.dataFree, "data-free"), (.globalScale, "global-scale"), (.streaming, "streaming"),
+      (.mergeable, "mergeable"), (.requiresInProcess, "requires-inproc"),
     ]
     return known.filter { contains($0.0) }.map(\.1)
   }
 }
 
-/// `BH_NEED_*` flags: statistics that the host must compute before it calls.
+/// `BH_NEED_*` flags: what the host must have before it calls.
 public struct Needs: OptionSet, Sendable {
   public let rawValue: UInt64
   public init(rawValue: UInt64) { self.rawValue = rawValue }
@@ -90,17 +108,56 @@ public struct Needs: OptionSet, Sendable {
   public static let outputZeroFraction = Needs(rawValue: BH_NEED_OUT_ZERO_FRACTION)
   public static let previousMask = Needs(rawValue: BH_NEED_PREV_MASK)
 
-  static let all: Needs = [
-    .inputAbsMean, .inputSquaredNorm, .outputAbsMean, .outputZeroFraction, .previousMask,
-  ]
+  /// The mean gradient of a loss with respect to the weight.
+  public static let weightGradient = Needs(rawValue: BH_NEED_WEIGHT_GRAD)
+  public static let inputGram = Needs(rawValue: BH_NEED_IN_GRAM)
+  /// The layer's inputs, outputs and the gradient of the outputs, batch by batch.
+  public static let rawInput = Needs(rawValue: BH_NEED_RAW_IN)
+  public static let rawOutput = Needs(rawValue: BH_NEED_RAW_OUT)
+  public static let rawOutputGradient = Needs(rawValue: BH_NEED_RAW_GRAD_OUT)
+  /// Of losses.
+  public static let teacher = Needs(rawValue: BH_NEED_TEACHER)
+  public static let labels = Needs(rawValue: BH_NEED_LABELS)
+  public static let features = Needs(rawValue: BH_NEED_FEATURES)
 
-  /// The statistics' names, in the order of their bits.
+  /// What `observe` is for.
+  public static let raw: Needs = [.rawInput, .rawOutput, .rawOutputGradient]
+  /// What takes a run backwards through the network.
+  public static let gradients: Needs = [.weightGradient, .rawOutputGradient]
+
+  static func known(to hook: PluginDescriptor.Hook) -> Needs {
+    switch hook {
+    case .scorer:
+      [
+        .inputAbsMean, .inputSquaredNorm, .outputAbsMean, .outputZeroFraction, .previousMask,
+        .weightGradient, .inputGram, .rawInput, .rawOutput, .rawOutputGradient,
+      ]
+    case .loss: [.teacher, .labels, .features]
+    case .quantizer: []
+    }
+  }
+
+  /// The needs' names, in the order of their bits.
   public var names: [String] {
     let known: [(Needs, String)] = [
       (.inputAbsMean, "in_abs_mean"), (.inputSquaredNorm, "in_sq_norm"),
       (.outputAbsMean, "out_abs_mean"), (.outputZeroFraction, "out_zero_fraction"),
-      (.previousMask, "mask"),
+      (.previousMask, "mask"), (.weightGradient, "grad"), (.inputGram, "in_gram"),
+      (.rawInput, "raw in"), (.rawOutput, "raw out"), (.rawOutputGradient, "raw grad_out"),
+      (.teacher, "teacher"), (.labels, "labels"), (.features, "features"),
     ]
     return known.filter { contains($0.0) }.map(\.1)
+  }
+}
+
+extension ElementType {
+  /// `BH_DTYPE_*` of the types that a plugin may list; nil for others.
+  var dtypeCode: UInt32? {
+    switch self {
+    case .float16: 2 | 16 << 8
+    case .float32: 2 | 32 << 8
+    case .bfloat16: 4 | 16 << 8
+    default: nil
+    }
   }
 }

@@ -27,6 +27,9 @@ public enum PluginError: Error, Equatable, CustomStringConvertible {
   // Calls
   case failed(plugin: String, function: String, layer: String?, status: Int32, message: String?)
   case changedFloatingPoint(plugin: String, function: String, before: UInt64, after: UInt64)
+  /// A function about state that the plugin does not have.
+  case noState(plugin: String, function: String)
+  case foreignState(plugin: String, found: String)
   case missingStatistic(plugin: String, layer: String, statistic: String)
   case unsupportedGranularity(plugin: String, found: Granularity, offered: [Granularity])
   case notChunked(plugin: String, missing: String)
@@ -73,8 +76,8 @@ extension PluginError {
     case .unknownParameter, .missingParameter, .wrongParameterType, .parameterOutOfRange,
       .unknownChoice:
       parameterDescription
-    case .failed, .changedFloatingPoint, .missingStatistic, .unsupportedGranularity, .notChunked,
-      .wrongTensor, .wrongResult:
+    case .failed, .changedFloatingPoint, .noState, .foreignState, .missingStatistic,
+      .unsupportedGranularity, .notChunked, .wrongTensor, .wrongResult:
       callDescription
     }
   }
@@ -115,6 +118,13 @@ extension PluginError {
       Plugin "\(plugin)" breaks rule BH-08 in "\(function)": the floating-point mode was \
       0x\(String(before, radix: 16)) and is 0x\(String(after, radix: 16)) after it (it was set \
       back). Build the plugin without -ffast-math.
+      """
+    case .noState(let plugin, let function):
+      "Plugin \"\(plugin)\" has no \"\(function)\"; it keeps nothing from one call to the next."
+    case .foreignState(let plugin, let found):
+      """
+      A state that plugin "\(found)" saved cannot be given to plugin "\(plugin)"; give it one of \
+      its own.
       """
     case .missingStatistic(let plugin, let layer, let statistic):
       """

@@ -68,18 +68,23 @@ extension Scorer {
     _ body: (ChunkLoop) -> Void
   ) throws(PluginError) {
     if let missing = missingForChunks { throw .notChunked(plugin: descriptor.id, missing: missing) }
+    guard weight.elementType == .float32 else {
+      throw wrong("weight", "\(weight.elementType)", "float32")
+    }
     try check(layer, weight)
     guard weight.count > 0 else { return }
     let tensors = BorrowedTensors()
     var input = try scoreInput(layer, weight.shape, statistics, tensors)
     input.granularity = Granularity.element.code
+    let gradient = input.grad?.pointee.data?.assumingMemoryBound(to: Float.self)
     guard let view = tensors.input(weight), let data = view.pointee.data else { return }
 
     try layer.withLayer(shape: weight.shape) { (cLayer) throws(PluginError) in
       try withoutActuallyEscaping(consume) { (consume) throws(PluginError) in
         let loop = ChunkLoop(
           scorer: self, layer: layer, cLayer: cLayer.pointee, input: input,
-          weights: UnsafePointer(data.assumingMemoryBound(to: Float.self)), count: weight.count,
+          weights: UnsafePointer(data.assumingMemoryBound(to: Float.self)),
+          gradient: gradient.map { UnsafePointer($0) }, count: weight.count,
           consume: consume)
         withExtendedLifetime((loop, tensors)) { body(loop) }
         if let error = loop.error.withLock({ $0 }) { throw error }
@@ -98,6 +103,7 @@ private final class ChunkLoop: @unchecked Sendable {
   let cLayer: bh_layer
   let input: bh_score_in
   let weights: UnsafePointer<Float>
+  let gradient: UnsafePointer<Float>?
   let consume: @Sendable (Int, UnsafeBufferPointer<Float>, UnsafeBufferPointer<Float>) -> Void
   let error = Mutex<PluginError?>(nil)
   private let failed = Atomic<Bool>(false)
@@ -107,7 +113,7 @@ private final class ChunkLoop: @unchecked Sendable {
 
   init(
     scorer: Scorer, layer: LayerContext, cLayer: bh_layer, input: bh_score_in,
-    weights: UnsafePointer<Float>, count: Int,
+    weights: UnsafePointer<Float>, gradient: UnsafePointer<Float>?, count: Int,
     consume:
       @escaping @Sendable (
         Int, UnsafeBufferPointer<Float>, UnsafeBufferPointer<Float>
@@ -118,6 +124,7 @@ private final class ChunkLoop: @unchecked Sendable {
     self.cLayer = cLayer
     self.input = input
     self.weights = weights
+    self.gradient = gradient
     self.consume = consume
     grain = Self.pieceCount * min(8, max(1, count / Self.pieceCount / 32))
   }
@@ -154,13 +161,18 @@ private final class ChunkLoop: @unchecked Sendable {
           byte_offset: 0)
         var out = weight
         out.data = UnsafeMutableRawPointer(scores.baseAddress)
+        var slope = weight
+        slope.data = gradient.map { UnsafeMutableRawPointer(mutating: $0 + begin) }
         return try withUnsafePointer(to: &weight) { (weight) throws(PluginError) in
-          var input = input
-          input.weight = weight
-          var cLayer = cLayer
-          cLayer.element_begin = Int64(begin)
-          return try context.run("score") { call in
-            scorer.function(scorer.instance.pointer, call, &cLayer, &input, &out)
+          try withUnsafePointer(to: &slope) { (slope) throws(PluginError) in
+            var input = input
+            input.weight = weight
+            if gradient != nil { input.grad = slope }
+            var cLayer = cLayer
+            cLayer.element_begin = Int64(begin)
+            return try context.run("score") { call in
+              scorer.function(scorer.instance.pointer, call, &cLayer, &input, &out)
+            }
           }
         }
       }

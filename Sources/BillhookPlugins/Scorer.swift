@@ -13,37 +13,46 @@ public final class Scorer {
   public let descriptor: PluginDescriptor
   let instance: PluginInstance
   let function: Score
+  let functions: bh_scorer
 
-  init(instance: PluginInstance, score: @escaping Score) {
+  init(instance: PluginInstance, score: @escaping Score, functions: bh_scorer) {
     descriptor = instance.plugin.descriptor
     self.instance = instance
     function = score
+    self.functions = functions
   }
 
   /// Scores a layer's weight; higher means keep.
   ///
   /// - Parameters:
-  ///   - weight: float32, row-major, the layer's own shape (`[O, I, ...]`).
+  ///   - block: Of ``Granularity/block``: output channels and inputs of a block, each at least 1.
+  ///   - weight: Floating-point, row-major, the layer's own shape (`[O, I, ...]`). The plugin gets
+  ///     it as it is when its descriptor's `weightTypes` has the type, else as float32.
   ///   - mask: 1 = keep, 0 = already pruned, float32, shape of `weight`; nil on the first step.
-  /// - Returns: Finite float32 scores in the shape that the granularity fixes: the weight's, `[O]`
-  ///   or `[I]`; nil when the plugin skips the layer.
+  /// - Returns: Finite float32 scores in the shape that the granularity fixes: the weight's, `[O]`,
+  ///   `[I]`, or the number of blocks along the output channels and along the inputs; nil when the plugin skips the layer.
   /// - Throws: ``PluginError``.
   public func score(
-    _ layer: LayerContext, granularity: Granularity, weight: Tensor, mask: Tensor? = nil,
-    statistics: LayerStatistics = .init()
+    _ layer: LayerContext, granularity: Granularity, block: BlockShape? = nil, weight: Tensor,
+    mask: Tensor? = nil, statistics: LayerStatistics = .init()
   ) throws(PluginError) -> Tensor? {
     guard descriptor.granularities.contains(granularity) else {
       throw .unsupportedGranularity(
         plugin: descriptor.id, found: granularity,
         offered: Granularity.allCases.filter { descriptor.granularities.contains($0) })
     }
+    let weight =
+      descriptor.weightTypes.contains(weight.elementType) ? weight : weight.asFloat32()
     try check(layer, weight)
     if let mask { try expect(mask, .float32, weight.shape, "mask") }
-    let shape = try scoreShape(layer, granularity, weight.shape)
+    let shape = try scoreShape(layer, granularity, block, weight.shape)
 
     let tensors = BorrowedTensors()
     var input = try scoreInput(layer, weight.shape, statistics, tensors)
     input.granularity = granularity.code
+    if let block, granularity == .block {
+      input.block = (Int64(block.outputs), Int64(block.inputs))
+    }
     input.weight = tensors.input(weight)
     if descriptor.needs.contains(.previousMask) { input.mask = tensors.input(mask) }
 
@@ -66,7 +75,7 @@ public final class Scorer {
   // MARK: - Checks that whole layers and pieces share
 
   func check(_ layer: LayerContext, _ weight: Tensor) throws(PluginError) {
-    guard weight.elementType == .float32 else {
+    guard descriptor.weightTypes.contains(weight.elementType) else {
       throw wrong("weight", "\(weight.elementType)", "float32")
     }
     let axes = -1..<max(weight.rank, 0)
@@ -83,29 +92,34 @@ public final class Scorer {
     _ tensors: BorrowedTensors
   ) throws(PluginError) -> bh_score_in {
     func needed(
-      _ need: Needs, _ tensor: Tensor?, _ count: Int?
+      _ need: Needs, _ tensor: Tensor?, _ wanted: [Int]?
     ) throws(PluginError) -> UnsafePointer<bh_tensor>? {
       guard descriptor.needs.contains(need) else { return nil }
       let name = need.names[0]
       guard let tensor else {
         throw .missingStatistic(plugin: descriptor.id, layer: layer.name, statistic: name)
       }
-      guard let count else {
+      guard let wanted else {
         throw wrong(name, "of a layer without such an axis", "of a layer with channels")
       }
-      try expect(tensor, .float32, [count], name)
+      try expect(tensor, .float32, wanted, name)
       return tensors.input(tensor)
     }
+    let inputs = layer.inputCount(shape).map { [$0] }
+    let outputs = layer.outputCount(shape).map { [$0] }
     var input = bh_score_in()
     input.struct_size = UInt32(MemoryLayout<bh_score_in>.size)
     input.in_abs_mean = try needed(
-      .inputAbsMean, statistics.inputAbsMean, layer.inputCount(shape))
+      .inputAbsMean, statistics.inputAbsMean, inputs)
     input.in_sq_norm = try needed(
-      .inputSquaredNorm, statistics.inputSquaredNorm, layer.inputCount(shape))
+      .inputSquaredNorm, statistics.inputSquaredNorm, inputs)
     input.out_abs_mean = try needed(
-      .outputAbsMean, statistics.outputAbsMean, layer.outputCount(shape))
+      .outputAbsMean, statistics.outputAbsMean, outputs)
     input.out_zero_fraction = try needed(
-      .outputZeroFraction, statistics.outputZeroFraction, layer.outputCount(shape))
+      .outputZeroFraction, statistics.outputZeroFraction, outputs)
+    input.in_gram = try needed(
+      .inputGram, statistics.inputGram, layer.rowCount(shape).map { [layer.groups, $0, $0] })
+    input.grad = try needed(.weightGradient, statistics.weightGradient, shape)
     input.n_samples = statistics.sampleCount
     return input
   }
@@ -122,11 +136,22 @@ public final class Scorer {
   }
 
   private func scoreShape(
-    _ layer: LayerContext, _ granularity: Granularity, _ shape: [Int]
+    _ layer: LayerContext, _ granularity: Granularity, _ block: BlockShape?, _ shape: [Int]
   ) throws(PluginError) -> [Int] {
+    if granularity == .block {
+      guard let block, block.outputs >= 1, block.inputs >= 1 else {
+        throw wrong("block", block.map { "\($0)" } ?? "missing", "two sizes of at least 1")
+      }
+      guard let outputs = layer.outputCount(shape), let inputs = layer.rowCount(shape) else {
+        throw wrong("layer \"\(layer.name)\"", "without output channels", "one that has them")
+      }
+      return [
+        (outputs + block.outputs - 1) / block.outputs, (inputs + block.inputs - 1) / block.inputs,
+      ]
+    }
     let count =
       switch granularity {
-      case .element: nil as Int?
+      case .element, .block: nil as Int?
       case .outputChannel: layer.outputCount(shape)
       case .inputChannel: layer.inputCount(shape)
       }
@@ -138,7 +163,7 @@ public final class Scorer {
     return [count]
   }
 
-  private func expect(
+  func expect(
     _ tensor: Tensor, _ type: ElementType, _ shape: [Int], _ name: String
   ) throws(PluginError) {
     guard tensor.elementType == type, tensor.shape == shape else {
@@ -146,9 +171,11 @@ public final class Scorer {
     }
   }
 
-  private func wrong(_ argument: String, _ found: String, _ expected: String) -> PluginError {
+  func wrong(
+    _ argument: String, _ found: String, _ expected: String, function: String = "score"
+  ) -> PluginError {
     .wrongTensor(
-      plugin: descriptor.id, function: "score", argument: argument, found: found,
+      plugin: descriptor.id, function: function, argument: argument, found: found,
       expected: expected)
   }
 }

@@ -27,28 +27,34 @@ import Testing
     Case(
       "MAJOR=2",
       expected: """
-        BH-22: "abi_major" is 2 (built with headers 2.3) but must be 0: rebuild it with this \
-        host's headers, 0.0.
+        BH-22: "abi_major" is 2 (built with headers 2.1) but must be 0: rebuild it with this \
+        host's headers, 0.1.
         """),
     Case(
-      "MINOR=1",
+      "HEADER_MINOR=3",
       expected: """
-        BH-22: "min_minor" is 1 (built with headers 0.3) but must be 0: rebuild it with this \
-        host's headers, 0.0.
+        BH-22: "header_minor" is 3 (built with headers 0.3) but must be 1: rebuild it with this \
+        host's headers, 0.1.
+        """),
+    Case(
+      "MINOR=2",
+      expected: """
+        BH-22: "min_minor" is 2 (built with headers 0.1) but must be at most 1: use a host that \
+        has ABI 0.2, or rebuild it with BH_TARGET_MINOR=1.
         """),
     Case(
       "MODULE_SIZE=64",
-      expected: #"BH-23: "bh_module.struct_size" is 64 but must be at least 72."#),
+      expected: #"BH-23: "bh_module.struct_size" is 64 but must be at least 88."#),
     Case(
-      "PLUGIN_SIZE=88",
-      expected: #"BH-23: "plugins[0].struct_size" is 88 but must be at least 96."#),
+      "PLUGIN_SIZE=144",
+      expected: #"BH-23: "plugins[0].struct_size" is 144 but must be at least 152."#),
     Case(
       "PARAM_SIZE=0",
       expected: #"BH-23: "plugins[0].params[0].struct_size" is 0 but must be at least 80."#),
     Case(
       "HOOKS_SIZE=8",
       expected:
-        #"BH-23: "plugins[0].vtable (bh_scorer).struct_size" is 8 but must be at least 16."#),
+        #"BH-23: "plugins[0].vtable (bh_scorer).struct_size" is 8 but must be at least 32."#),
     Case(
       "PLUGINS=NULL",
       expected: #"BH-23: "bh_module.plugins" is null but must be an array of n_plugins pointers."#),
@@ -111,7 +117,7 @@ import Testing
     Case(
       "CAPS=(1ull<<40)",
       expected: """
-        BH-28: "plugins[0].caps" is 0x10000000000 but must be free of flags from 2^32 on, which \
+        BH-28: "plugins[0].caps" is 0x10000000000 but must be free of 0x10000000000, which \
         this host does not know.
         """),
     Case(
@@ -127,12 +133,47 @@ import Testing
     Case(
       "GRANULARITIES=0",
       expected:
-        #"BH-29: "plugins[0].granularities" is 0 but must be a sum of granularities, 1 to 7."#),
+        #"BH-29: "plugins[0].granularities" is 0 but must be a sum of granularities, 1 to 15."#),
     Case(
-      "NEEDS=64",
-      expected: #"BH-29: "plugins[0].needs" is 64 but must be a sum of needs, 0 to 31."#),
+      "NEEDS=0x10000",
+      expected: """
+        BH-29: "plugins[0].needs" is 0x10000 but must be a sum of the needs of a scorer, within \
+        0x3ff.
+        """),
     Case(
-      "HOOK=BH_HOOK_LOSS",
+      "EXTRA=.n_dtypes=2,.dtypes=dtypes",
+      expected: """
+        BH-29: "plugins[0].dtypes[1]" is 0x800 but must be BH_DTYPE_F16, BH_DTYPE_F32 or \
+        BH_DTYPE_BF16.
+        """),
+    Case(
+      "EXTRA=.n_dtypes=17,.dtypes=dtypes",
+      expected: #"BH-26: "plugins[0].n_dtypes" is 17 but must be at most 16."#),
+    Case(
+      "EXTRA=.save=save,.state_version=1",
+      expected: """
+        BH-30: "plugins[0].load" is null but must be a function, because "save" is one.
+        """),
+    Case(
+      "EXTRA=.save=save,.load=load",
+      expected: """
+        BH-30: "plugins[0].state_version" is 0 but must be at least 1, because "save" is a function.
+        """),
+    Case(
+      "EXTRA=.state_version=1",
+      expected: #"BH-30: "plugins[0].state_version" is 1 but must be 0 without "save"."#),
+    Case(
+      "NEEDS=BH_NEED_RAW_IN",
+      expected: """
+        BH-30: "plugins[0].vtable.observe" is null but must be a function, because "needs" has a \
+        RAW need.
+        """),
+    Case(
+      "CAPS=BH_CAP_MERGEABLE",
+      expected: #"BH-30: "plugins[0].vtable.merge" is null but must be a function with BH_CAP_MERGEABLE."#
+    ),
+    Case(
+      "HOOK=BH_HOOK_LOSS", "VTABLE=&losses",
       expected: #"BH-29: "plugins[0].granularities" is 1 but must be 0 for a loss."#),
   ]
 

@@ -14,7 +14,13 @@
 #define MAJOR BH_ABI_MAJOR
 #endif
 #ifndef MINOR
-#define MINOR BH_ABI_MINOR
+#define MINOR BH_TARGET_MINOR
+#endif
+#ifndef HEADER_MINOR
+#define HEADER_MINOR BH_ABI_MINOR
+#endif
+#ifndef EXTRA
+#define EXTRA .reset = NULL
 #endif
 #ifndef MODULE_ID
 #define MODULE_ID "org.example.broken.module"
@@ -109,21 +115,43 @@ static bh_status score(void *self, bh_call *call, const bh_layer *layer, const b
   return BH_OK;
 }
 
+// For EXTRA: functions about a state that there is not.
+static inline bh_status reset(void *self, bh_call *call) {
+  (void)self, (void)call;
+  return BH_OK;
+}
+static inline bh_status save(void *self, bh_call *call, const bh_writer *writer) {
+  (void)self, (void)call, (void)writer;
+  return BH_OK;
+}
+static inline bh_status load(void *self, bh_call *call, const bh_reader *reader, uint32_t version) {
+  (void)self, (void)call, (void)reader, (void)version;
+  return BH_OK;
+}
+__attribute__((unused)) static const uint32_t dtypes[] = {BH_DTYPE_F16, BH_DTYPE(BH_CODE_INT, 8)};
+
 static const char *const choices[] = {"one", "one"};
 static const bh_param amount = {
     PARAM_SIZE, PARAM_TYPE, 0, N_CHOICES, KEY, "How much.", NULL,
     {DEFAULT_TYPE, 1, {DEFAULT}}, MIN, MAX, choices,
 };
 static const bh_param *const params[] = {&amount, &amount};
-static const bh_scorer hooks = {HOOKS_SIZE, 0, SCORE};
+static const bh_scorer hooks = {.struct_size = HOOKS_SIZE, .score = SCORE};
+static bh_status compute(void *self, bh_call *call, const bh_loss_io *io) {
+  (void)self, (void)call, (void)io;
+  return BH_OK;
+}
+__attribute__((unused)) static const bh_loss losses = {sizeof(bh_loss), 0, compute};
 static const bh_plugin broken = {
-    PLUGIN_SIZE, HOOK, CAPS, NEEDS, ID, NAME, "A broken plugin.", DOC,
-    N_PARAMS, GRANULARITIES, params, CREATE, destroy, VTABLE,
+    .struct_size = PLUGIN_SIZE, .hook = HOOK, .caps = CAPS, .needs = NEEDS, .id = ID,
+    .name = NAME, .summary = "A broken plugin.", .doc = DOC, .n_params = N_PARAMS,
+    .granularities = GRANULARITIES, .params = params, .create = CREATE, .destroy = destroy,
+    .vtable = VTABLE, EXTRA,
 };
 static const bh_plugin *const plugins[] = {FIRST_PLUGIN, &broken};
 static const bh_module module = {
-    MAGIC, MODULE_SIZE, MAJOR, MINOR, 3, 0, MODULE_ID, "1.0.0", VENDOR, "0BSD", NULL,
-    N_PLUGINS, PLUGINS,
+    MAGIC, MODULE_SIZE, MAJOR, MINOR, HEADER_MINOR, 0, MODULE_ID, "1.0.0", VENDOR, "0BSD", NULL,
+    N_PLUGINS, PLUGINS, NULL, NULL,
 };
 
 #ifdef SETS_FLUSH_TO_ZERO_WHEN_LOADED

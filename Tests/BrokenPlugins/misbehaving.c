@@ -212,28 +212,32 @@ MODE(scorer, scorer_modes)
 MODE(loss, loss_modes)
 MODE(quantizer, quantizer_modes)
 
-static const bh_scorer scorer_hooks = {sizeof(bh_scorer), 0, score};
-static const bh_loss loss_hooks = {sizeof(bh_loss), 0, compute};
+static const bh_scorer scorer_hooks = {.struct_size = sizeof(bh_scorer), .score = score};
+static const bh_loss loss_hooks = {.struct_size = sizeof(bh_loss), .compute = compute};
 static const bh_quantizer quantizer_hooks = {sizeof(bh_quantizer), 0, layout, calibrate, quantize,
                                              dequantize};
 
+#define PLUGIN(HOOK, ID, NAME) \
+  .struct_size = sizeof(bh_plugin), .hook = HOOK, .id = "org.example.misbehaving." ID, \
+  .name = NAME, .summary = "Misbehaves.", .n_params = 1, .destroy = destroy
+
 static const bh_plugin plugins[] = {
-    {sizeof(bh_plugin), BH_HOOK_SCORER, BH_CAP_CONCURRENT | BH_CAP_CHUNKED, 0,
-     "org.example.misbehaving.scorer", "Scorer", "Misbehaves.", NULL, 1,
-     BH_GRANULARITY_BIT_ELEMENT | BH_GRANULARITY_BIT_OUT_CHANNEL, scorer_params, failing_create,
-     destroy, &scorer_hooks},
-    {sizeof(bh_plugin), BH_HOOK_SCORER, 0, BH_NEED_IN_SQ_NORM | BH_NEED_PREV_MASK,
-     "org.example.misbehaving.needy", "Needy", "Misbehaves.", NULL, 1, BH_GRANULARITY_BIT_ELEMENT,
-     scorer_params, create, destroy, &scorer_hooks},
-    {sizeof(bh_plugin), BH_HOOK_LOSS, 0, 0, "org.example.misbehaving.loss", "Loss", "Misbehaves.",
-     NULL, 1, 0, loss_params, create, destroy, &loss_hooks},
-    {sizeof(bh_plugin), BH_HOOK_QUANTIZER, 0, 0, "org.example.misbehaving.quantizer", "Quantizer",
-     "Misbehaves.", NULL, 1, 0, quantizer_params, create, destroy, &quantizer_hooks},
+    {PLUGIN(BH_HOOK_SCORER, "scorer", "Scorer"), .caps = BH_CAP_CONCURRENT | BH_CAP_CHUNKED,
+     .granularities = BH_GRANULARITY_BIT_ELEMENT | BH_GRANULARITY_BIT_OUT_CHANNEL,
+     .params = scorer_params, .create = failing_create, .vtable = &scorer_hooks},
+    {PLUGIN(BH_HOOK_SCORER, "needy", "Needy"), .needs = BH_NEED_IN_SQ_NORM | BH_NEED_PREV_MASK,
+     .granularities = BH_GRANULARITY_BIT_ELEMENT, .params = scorer_params, .create = create,
+     .vtable = &scorer_hooks},
+    {PLUGIN(BH_HOOK_LOSS, "loss", "Loss"), .params = loss_params, .create = create,
+     .vtable = &loss_hooks},
+    {PLUGIN(BH_HOOK_QUANTIZER, "quantizer", "Quantizer"), .params = quantizer_params,
+     .create = create, .vtable = &quantizer_hooks},
 };
 static const bh_plugin *const list[] = {plugins, plugins + 1, plugins + 2, plugins + 3};
 static const bh_module module = {
-    BH_MAGIC, sizeof(bh_module), BH_ABI_MAJOR, BH_ABI_MINOR, BH_ABI_MINOR, 0,
-    "org.example.misbehaving", "1.0.0", "Example", "0BSD", NULL, 4, list,
+    .magic = BH_MAGIC, .struct_size = sizeof(bh_module), .abi_major = BH_ABI_MAJOR,
+    .min_minor = BH_TARGET_MINOR, .header_minor = BH_ABI_MINOR, .id = "org.example.misbehaving",
+    .version = "1.0.0", .vendor = "Example", .license = "0BSD", .n_plugins = 4, .plugins = list,
 };
 
 const bh_module *billhook_module_v1(void) { return &module; }

@@ -55,15 +55,19 @@ static const bh_param params[] = {
 };
 static const bh_param *const list[] = {params,     params + 1, params + 2, params + 3,
                                        params + 4, params + 5, params + 6, params + 7};
-static const bh_scorer hooks = {sizeof(bh_scorer), 0, score};
+static const bh_scorer hooks = {.struct_size = sizeof(bh_scorer), .score = score};
 static const bh_plugin echo = {
-    sizeof(bh_plugin), BH_HOOK_SCORER, 0, 0, "org.example.parameters", "Parameters",
-    "Gives back its parameters.", NULL, 8, BH_GRANULARITY_BIT_ELEMENT, list, create, free, &hooks,
+    .struct_size = sizeof(bh_plugin), .hook = BH_HOOK_SCORER, .id = "org.example.parameters",
+    .name = "Parameters", .summary = "Gives back its parameters.", .n_params = 8,
+    .granularities = BH_GRANULARITY_BIT_ELEMENT, .params = list, .create = create, .destroy = free,
+    .vtable = &hooks,
 };
 static const bh_plugin *const plugins[] = {&echo};
 static const bh_module module = {
-    BH_MAGIC, sizeof(bh_module), BH_ABI_MAJOR, BH_ABI_MINOR, BH_ABI_MINOR, 0,
-    "org.example.parameters.module", "1.0.0", "Example", "0BSD", "https://example.org", 1, plugins,
+    .magic = BH_MAGIC, .struct_size = sizeof(bh_module), .abi_major = BH_ABI_MAJOR,
+    .min_minor = BH_TARGET_MINOR, .header_minor = BH_ABI_MINOR,
+    .id = "org.example.parameters.module", .version = "1.0.0", .vendor = "Example",
+    .license = "0BSD", .url = "https://example.org", .n_plugins = 1, .plugins = plugins,
 };
 
 const bh_module *billhook_module_v1(void) { return &module; }

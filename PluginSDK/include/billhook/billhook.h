@@ -5,8 +5,8 @@
 // both sides keep are numbered BH-nn in docs/abi.md.
 //
 // Thread tags. [any]: at any time, on any thread. [inst]: on any thread, one call at a time for one
-// instance; with BH_CAP_CONCURRENT several at a time. [task]: on a pool thread inside parallel_for,
-// together with other tasks of the same call.
+// instance; with BH_CAP_CONCURRENT several at a time, but never beside one that is exclusive.
+// [task]: on a pool thread inside parallel_for, together with other tasks of the same call.
 #ifndef BILLHOOK_BILLHOOK_H
 #define BILLHOOK_BILLHOOK_H
 

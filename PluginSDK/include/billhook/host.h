@@ -9,6 +9,9 @@ typedef struct bh_call bh_call;
 // Work on [begin, end) of a loop. A status other than BH_OK stops the loop. [task]
 typedef bh_status (*bh_task)(bh_call *call, int64_t begin, int64_t end, void *context);
 
+// The tasks of one loop that can run at the same time.
+#define BH_WORKERS 256
+
 #define BH_LOG_DEBUG 0
 #define BH_LOG_INFO 1
 #define BH_LOG_WARNING 2
@@ -64,9 +67,10 @@ typedef struct bh_host {
 // One call. Made by the host; lives until the call returns. A task uses the one that it was given.
 struct bh_call {
   uint32_t struct_size;  // sizeof(bh_call) as the host compiled it
-  uint32_t reserved;     // 0
+  uint32_t worker;       // of a task: 0 to BH_WORKERS - 1, no two at the same time; else 0
   const bh_host *host;   // never null
   void *host_data;       // the host's own; not for plugins
+  const void *next;      // null; a plugin ignores what it does not know
 };
 
 #endif

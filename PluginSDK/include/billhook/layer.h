@@ -25,6 +25,9 @@ typedef struct bh_layer {
   const int64_t *shape;    // [ndim], of the whole tensor; null when ndim is 0
   int64_t element_begin;   // flat index of this call's first element in the whole tensor; 0 unless
                            // the call is about a piece (BH_CAP_CHUNKED)
+  int64_t sample_begin;    // of `observe`: samples that this instance saw before this batch; else 0
+  int64_t sample_total;    // of `observe`: samples that it sees in all; else 0
+  const void *next;        // null; a plugin ignores what it does not know
 } bh_layer;
 
 #endif

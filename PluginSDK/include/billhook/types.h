@@ -7,7 +7,19 @@
 
 // The version of these headers. Major 0 promises nothing: a host takes only its own minor.
 #define BH_ABI_MAJOR 0
-#define BH_ABI_MINOR 0
+#define BH_ABI_MINOR 1
+
+// The oldest host minor that the plugin works with, for bh_module.min_minor. Younger fields are
+// hidden; define it as a higher number before the include to see them.
+#ifndef BH_TARGET_MINOR
+#define BH_TARGET_MINOR 0
+#endif
+
+// Whether the side that made the struct knows the field, and it is not null or 0.
+#define BH_HAS(pointer, field)                                                                \
+  ((pointer)->struct_size >= (uint64_t)((const char *)(&(pointer)->field + 1) -              \
+                                        (const char *)(pointer)) &&                          \
+   (pointer)->field)
 
 // 0: done. Above 0: done, with a remark. Below 0: failed.
 typedef int32_t bh_status;
@@ -27,6 +39,13 @@ typedef int32_t bh_status;
 #define BH_CODE_INT 0
 #define BH_CODE_UINT 1
 #define BH_CODE_FLOAT 2
+#define BH_CODE_BFLOAT 4
+
+// Element types by code and bits, for bh_plugin.dtypes.
+#define BH_DTYPE(code, bits) ((uint32_t)(code) | ((uint32_t)(bits) << 8))
+#define BH_DTYPE_F16 BH_DTYPE(BH_CODE_FLOAT, 16)
+#define BH_DTYPE_F32 BH_DTYPE(BH_CODE_FLOAT, 32)
+#define BH_DTYPE_BF16 BH_DTYPE(BH_CODE_BFLOAT, 16)
 
 // A view of numbers in memory, with the layout of DLPack's DLTensor.
 //
@@ -39,7 +58,7 @@ typedef struct bh_tensor {
   int32_t device_id;     // 0
   int32_t ndim;          // number of axes; 0 for a scalar
   uint8_t code;          // BH_CODE_*
-  uint8_t bits;          // bits of an element: 8 or 32
+  uint8_t bits;          // bits of an element: 8, 16 or 32
   uint16_t lanes;        // 1
   int64_t *shape;        // [ndim]; null when ndim is 0
   int64_t *strides;      // [ndim], in elements; null when ndim is 0
@@ -67,5 +86,19 @@ typedef struct bh_value {
     const double *f64s;    // F64_LIST: [count]; null when count is 0
   } u;
 } bh_value;
+
+// Where a plugin puts its state. Made by the host. Frozen.
+typedef struct bh_writer {
+  void *context;         // the host's own
+  // Takes up to `bytes` bytes. Returns how many it took, at least 1; -1 when it cannot. [inst]
+  int64_t (*write)(const struct bh_writer *writer, const void *data, uint64_t bytes);
+} bh_writer;
+
+// Where a plugin gets its state back. Made by the host. Frozen.
+typedef struct bh_reader {
+  void *context;         // the host's own
+  // Gives up to `bytes` bytes. Returns how many; 0 at the end; -1 when it cannot. [inst]
+  int64_t (*read)(const struct bh_reader *reader, void *data, uint64_t bytes);
+} bh_reader;
 
 #endif

@@ -13,6 +13,10 @@ int32_t bh_thread_count(void);
 // Sets it; values below 1 become 1. Not while a kernel runs. [main]
 void bh_set_thread_count(int32_t count);
 
+// The thread of the loop that the caller runs a piece of: 0 to 255, no two at the same time. 0
+// outside of a loop. [any]
+int32_t bh_thread_index(void);
+
 // Work on [begin, end) of a loop.
 typedef void (*bh_range_fn)(int64_t begin, int64_t end, void *context);
 
