@@ -41,6 +41,39 @@ import Testing
     #expect(outcome.record.calibrationSamples == 40)
   }
 
+  @Test func `a convolution of few products stays in float, and is pooled before its ReLU`() throws {
+    // conv1 sums 1 × 3 × 3 products.
+    let outcome = try quantize(
+      Graph.smallChain(), quantizer: quantizer(), settings: QuantizeSettings(minReduction: 10),
+      data: smallImages(40))
+    let graph = outcome.graph
+    #expect(
+      graph.nodes.map(\.op) == [
+        "Conv", "MaxPool", "Relu", "QuantizeLinear", "DequantizeLinear", "Flatten",
+        "QuantizeLinear", "DequantizeLinear", "DequantizeLinear", "DequantizeLinear", "Gemm",
+      ])
+    #expect(
+      outcome.record.layers[0].skipped
+        == "it sums 9 products an output, fewer than min_reduction 10: integers would be slower")
+    let all = try quantize(
+      Graph.smallChain(), quantizer: quantizer(), settings: QuantizeSettings(minReduction: 9),
+      data: smallImages(40))
+    #expect(all.record.layers.allSatisfy { $0.skipped == nil })
+  }
+
+  @Test func `pooling before the activation changes no number`() throws {
+    let graph = Graph.smallChain().foldingBatchNorms().graph
+    var names = NamePool(graph)
+    let moved = graph.movingActivationsBehindPooling(
+      of: Set(try graph.layers().map(\.output)), names: &names)
+    try moved.verify()
+    #expect(moved.nodes.map(\.op) == ["Conv", "MaxPool", "Relu", "Flatten", "Gemm"])
+    let x = try smallImages(8).inputs["x"]!
+    let before = try ReferenceEvaluator.run(graph, ["x": x])["y"]!
+    let after = try ReferenceEvaluator.run(moved, ["x": x])["y"]!
+    #expect(before.floats() == after.floats())
+  }
+
   @Test func `a bias is counted in products of scales`() throws {
     let outcome = try quantize(
       Graph.smallChain(), quantizer: quantizer(), settings: QuantizeSettings(),

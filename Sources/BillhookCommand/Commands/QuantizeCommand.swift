@@ -29,6 +29,8 @@ struct QuantizeCommand: ParsableCommand {
   var samples = 1000
   @Option(help: "auto avoids saturation on CPUs without VNNI; full always uses eight bits.")
   var weightRange = QuantizeStage.WeightRange.auto
+  @Option(help: "Convolutions that sum fewer products an output stay in float; 0: none does.")
+  var minReduction = 32
   @Option(help: .init("Only layers with such names; may be repeated.", valueName: "pattern"))
   var include: [String] = []
   @Option(help: .init("Leave these layers alone; may be repeated.", valueName: "pattern"))
@@ -44,6 +46,7 @@ struct QuantizeCommand: ParsableCommand {
     quantize.percentile = percentile
     quantize.samples = samples
     quantize.weightRange = weightRange
+    quantize.minReduction = minReduction
     quantize.include = include
     quantize.exclude = exclude
     return .quantize(quantize)

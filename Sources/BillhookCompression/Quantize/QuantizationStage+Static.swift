@@ -16,6 +16,7 @@ extension QuantizationStage {
   /// weights and biases.
   mutating func makeStatic(data: Dataset, progress: (any ProgressReporting)?) throws {
     let floats = try unquantizedLayers()
+    graph = graph.movingActivationsBehindPooling(of: floats, names: &names)
     let placement = QuantizationPlacement(graph, layers: Set(layers.map(\.layer.nodeIndex)))
     let ranges = try calibrate(placement, data: data, progress: progress)
     var activations: [String: Activation] = [:]
@@ -146,8 +147,9 @@ extension QuantizationStage {
   /// Where the bias would leave 32 bits, or a channel's weights are all zero and its scale is
   /// arbitrary, the weight's scale is changed to fit.
   private mutating func quantizeBias(_ entry: inout Layer, inputScale: Float) throws {
-    guard entry.layer.op != "MatMul", let name = entry.layer.bias, let bias = graph.constant(name), bias.elementType == .float32,
-      bias.count == entry.layer.outputChannels, bias.floats().allSatisfy(\.isFinite)
+    guard entry.layer.op != "MatMul", let name = entry.layer.bias, let bias = graph.constant(name),
+      bias.elementType == .float32, bias.count == entry.layer.outputChannels,
+      bias.floats().allSatisfy(\.isFinite)
     else { return }
     let values = bias.floats()
     var scales = entry.quantized.scales
@@ -191,7 +193,9 @@ extension QuantizationStage {
     let inputs = [
       add("\(output)_quantized", Tensor(integers)),
       add("\(output)_scale", Tensor(products, shape: scaleShape)),
-      add("\(output)_zero_point", Tensor([Int32](repeating: 0, count: products.count), shape: scaleShape)),
+      add(
+        "\(output)_zero_point",
+        Tensor([Int32](repeating: 0, count: products.count), shape: scaleShape)),
     ]
     if !isOwn {
       let index = graph.nodes.firstIndex { $0.outputs.contains(layer.output) }!

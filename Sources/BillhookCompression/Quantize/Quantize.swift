@@ -144,6 +144,13 @@ struct QuantizationStage {
       }
     }
     let node = graph.nodes[layer.nodeIndex]
+    let products = layer.shape[1...].reduce(1, *)
+    if layer.op == "Conv", layer.groups == 1, settings.mode != .weightOnly,
+      products < settings.minReduction
+    {
+      return "it sums \(products) products an output, fewer than min_reduction "
+        + "\(settings.minReduction): integers would be slower"
+    }
     if layer.op == "Gemm", settings.mode != .weightOnly {
       guard node.float("alpha", default: 1) == 1, node.float("beta", default: 1) == 1 else {
         return "it has an alpha or beta other than 1"

@@ -28,20 +28,24 @@ public struct QuantizeSettings: Sendable, Equatable {
   public var samples: Int
   public var batchSize: Int
   public var weightRange: WeightRange
+  /// Convolutions that sum fewer products an output stay in float: unfolding costs integer kernels
+  /// more there than the products save. Static and dynamic modes, one group only; 0: none stays.
+  public var minReduction: Int
   public var layers: LayerFilter
   /// Chooses the calibration samples.
   public var seed: UInt64
 
   public init(
     mode: Mode = .static, calibration: Calibration = .minMax, samples: Int = 1000,
-    batchSize: Int = 100, weightRange: WeightRange = .auto, layers: LayerFilter = LayerFilter(),
-    seed: UInt64 = 0
+    batchSize: Int = 100, weightRange: WeightRange = .auto, minReduction: Int = 0,
+    layers: LayerFilter = LayerFilter(), seed: UInt64 = 0
   ) {
     self.mode = mode
     self.calibration = calibration
     self.samples = samples
     self.batchSize = batchSize
     self.weightRange = weightRange
+    self.minReduction = minReduction
     self.layers = layers
     self.seed = seed
   }

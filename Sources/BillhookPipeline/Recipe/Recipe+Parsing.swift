@@ -138,6 +138,7 @@ extension Stage.Work {
       quantize.samples = reader.integer("samples") ?? quantize.samples
       quantize.weightRange =
         reader.choice("weight_range", of: QuantizeStage.WeightRange.self) ?? quantize.weightRange
+      quantize.minReduction = reader.integer("min_reduction") ?? quantize.minReduction
       quantize.include = reader.texts("include")
       quantize.exclude = reader.texts("exclude")
       self = .quantize(quantize)

@@ -109,6 +109,14 @@ public struct Stage: Sendable, Equatable, Codable {
     case .train, .evaluate: false
     }
   }
+
+  /// True for the stages that train: long work whose state is kept after each epoch.
+  var trains: Bool {
+    switch work {
+    case .train, .distill: true
+    case .prune, .quantize, .evaluate: false
+    }
+  }
 }
 
 /// A plugin as a recipe names it: by id or path, with parameters as text.

@@ -160,6 +160,9 @@ enum RecipeVocabulary {
         default: "auto",
         "auto: seven bits where 16-bit sums could saturate on CPUs without VNNI; full: always eight."
       ),
+      RecipeKey(
+        "min_reduction", .integer(atLeast: 0), default: "32",
+        "Convolutions that sum fewer products an output stay in float; 0: none does."),
       include, exclude, save,
     ], doc: "Turn floating-point numbers into integers.")
 

@@ -143,6 +143,8 @@ public struct QuantizeStage: Sendable, Equatable, Codable {
   /// Calibration samples to look at, at least 1.
   public var samples = 1000
   public var weightRange = WeightRange.auto
+  /// Convolutions that sum fewer products an output stay in float, at least 0.
+  public var minReduction = 32
   public var include: [String] = []
   public var exclude: [String] = []
 

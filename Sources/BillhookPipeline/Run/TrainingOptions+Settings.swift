@@ -64,6 +64,7 @@ extension QuantizeStage {
     return QuantizeSettings(
       mode: mode, calibration: calibration == .minMax ? .minMax : .percentile(percentile),
       samples: samples, weightRange: weightRange == .auto ? .auto : .full,
+      minReduction: minReduction,
       layers: LayerFilter(include: include, exclude: exclude), seed: seed)
   }
 }
