@@ -9,7 +9,7 @@ func nearestNames(to name: String, in names: [String]) -> [String] {
     let last = candidate.split(separator: ".").last.map(String.init) ?? candidate
     let distance =
       [candidate, last]
-      .map { editDistance(Array(wanted.utf8), Array($0.lowercased().utf8)) }.min() ?? 0
+      .map { editDistance(wanted, $0.lowercased()) }.min() ?? 0
     let limit = max(2, wanted.utf8.count / 3)
     let contained = wanted.utf8.count >= 3 && candidate.lowercased().contains(wanted)
     return distance <= limit || contained ? (min(distance, limit + 1), index, candidate) : nil
@@ -17,17 +17,24 @@ func nearestNames(to name: String, in names: [String]) -> [String] {
   return ranked.sorted { ($0.0, $0.1) < ($1.0, $1.1) }.prefix(3).map(\.2)
 }
 
-/// Levenshtein's distance: insertions, deletions and replacements.
-private func editDistance(_ left: [UInt8], _ right: [UInt8]) -> Int {
-  var row = Array(0...right.count)
-  for (i, a) in left.enumerated() {
-    var diagonal = row[0]
-    row[0] = i + 1
-    for (j, b) in right.enumerated() {
-      let cost = a == b ? diagonal : min(diagonal, row[j], row[j + 1]) + 1
-      diagonal = row[j + 1]
-      row[j + 1] = cost
+/// How many letters must be inserted, removed, replaced or swapped with their neighbour to turn one
+/// word into the other.
+///
+/// Source: Damerau, *A technique for computer detection and correction of spelling errors*, 1964;
+/// the restricted form ("optimal string alignment").
+package func editDistance(_ left: String, _ right: String) -> Int {
+  let (left, right) = (Array(left), Array(right))
+  var rows = [Array(0...right.count)]
+  for i in 0..<left.count {
+    var row = [i + 1]
+    for j in 0..<right.count {
+      var cost = min(row[j] + 1, rows[i][j + 1] + 1, rows[i][j] + (left[i] == right[j] ? 0 : 1))
+      if i > 0, j > 0, left[i] == right[j - 1], left[i - 1] == right[j] {
+        cost = min(cost, rows[i - 1][j - 1] + 1)
+      }
+      row.append(cost)
     }
+    rows.append(row)
   }
-  return row[right.count]
+  return rows[left.count][right.count]
 }
