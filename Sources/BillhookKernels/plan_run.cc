@@ -175,6 +175,10 @@ int32_t bh_plan_raw(bh_plan *plan, int32_t value, float **data, int64_t *count) 
   return 0;
 }
 
+uint64_t bh_plan_run_count(const bh_plan *plan) { return plan->run_count; }
+
+void bh_plan_set_run_count(bh_plan *plan, uint64_t count) { plan->run_count = count; }
+
 void bh_plan_set_momentum(bh_plan *plan, float momentum) { plan->momentum = momentum; }
 
 const char *bh_plan_describe(const bh_plan *plan, int32_t position) {

@@ -9,7 +9,7 @@ import Testing
     let graph: Set = ["BillhookGraph", "BillhookTensor"]
     let compression = graph.union(["BillhookRuntime", "BillhookPlugins"])
     let pipeline = compression.union(["BillhookCompression", "BillhookFormats"])
-    let plugins = ["Magnitude", "Activation", "KLDivergence", "AffineInt8"].map { name in
+    let plugins = ["Magnitude", "Random", "Activation", "KLDivergence", "AffineInt8"].map { name in
       ("Plugins/\(name)", Set(["BillhookSDK", "BillhookPluginKit"]))
     }
     return plugins + [

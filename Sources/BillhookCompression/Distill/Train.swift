@@ -11,13 +11,14 @@ internal import BillhookTensor
 /// - Parameters:
 ///   - graph: Its first output is the logits, `[N, classes]`.
 ///   - teacher: Recorded outputs, one row a sample and view; nil to train on labels alone.
-///   - checkpoint: Called after each epoch (from 1) with the network as it is then.
+///   - checkpoints: Keeps the state after each epoch, so that an interrupted run goes on from its last
+///     whole epoch and ends with the same bytes.
 /// - Throws: ``CompressionError`` when data, labels or teacher do not fit the network, when the
 ///   loss is not finite, or when a kept zero has changed; `RuntimeError`, `PluginError`.
 public func train(
   _ graph: Graph, loss: Loss, settings: TrainSettings, data: Dataset,
   teacher: (any TeacherOutputs)? = nil, progress: (any ProgressReporting)? = nil,
-  checkpoint: ((_ epoch: Int, _ graph: Graph) throws -> Void)? = nil
+  checkpoints: (any TrainingCheckpoints)? = nil
 ) throws -> TrainOutcome {
   try settings.check()
   let data = try data.fitted(to: graph)
@@ -39,7 +40,13 @@ public func train(
     epochs: [], batchSize: batchSize, samplesPerEpoch: stepsPerEpoch * batchSize,
     usedTeacher: teacher != nil, views: views.count, keptZeros: zeros.record)
   var result = graph
-  for epoch in 0..<settings.epochs where epoch * stepsPerEpoch < totalSteps {
+  if let latest = checkpoints?.latest(), latest.epochs.count < settings.epochs,
+    try plan.restore(latest.state)
+  {
+    record.epochs = latest.epochs
+  }
+  for epoch in record.epochs.count..<settings.epochs
+  where epoch * stepsPerEpoch < totalSteps {
     let steps = min(stepsPerEpoch, totalSteps - epoch * stepsPerEpoch)
     progress?.begin(
       "\(teacher == nil ? "train" : "distil"): epoch \(epoch + 1) of \(settings.epochs)",
@@ -84,9 +91,8 @@ public func train(
     record.epochs.append(
       .init(epoch: epoch + 1, steps: steps, meanLoss: mean, learningRate: rate))
     progress?.end("mean loss \(rounded(mean))")
-    if let checkpoint {
-      try plan.store(into: &result)
-      try checkpoint(epoch + 1, result)
+    if let checkpoints, epoch + 1 < settings.epochs {
+      try checkpoints.keep(TrainingCheckpoint(epochs: record.epochs, state: try plan.state()))
     }
   }
   try plan.store(into: &result)

@@ -9,6 +9,13 @@ public struct TrainRecord: Sendable, Codable, Equatable {
     public var meanLoss: Double
     /// Of the epoch's last step.
     public var learningRate: Float
+
+    public init(epoch: Int, steps: Int, meanLoss: Double, learningRate: Float) {
+      self.epoch = epoch
+      self.steps = steps
+      self.meanLoss = meanLoss
+      self.learningRate = learningRate
+    }
   }
   /// A tensor with pruned elements.
   public struct KeptZeros: Sendable, Codable, Equatable {

@@ -208,6 +208,9 @@ int32_t bh_plan_write(bh_plan *plan, int32_t value, const void *data);
 int32_t bh_plan_raw(bh_plan *plan, int32_t value, float **data, int64_t *count);
 // Overrides every training batch norm's momentum for the coming runs; NaN restores the nodes' own.
 void bh_plan_set_momentum(bh_plan *plan, float momentum);
+// How often operation 0 has run: what dropout's masks are counted by.
+uint64_t bh_plan_run_count(const bh_plan *plan);
+void bh_plan_set_run_count(bh_plan *plan, uint64_t count);
 // What each operation is, for profiles: static text, never null.
 const char *bh_plan_describe(const bh_plan *plan, int32_t position);
 

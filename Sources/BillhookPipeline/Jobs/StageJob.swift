@@ -47,15 +47,18 @@ public struct StageJob {
     try ModelFile.checkOutput(output, inputs: inputs)
     let checked = try check()
     let folder = URL(fileURLWithPath: output).deletingLastPathComponent().path
-    let store = TeacherStore(folder: "\(folder)/\(StageCache.folderName)")
-    if case .distill = stage.work {
+    let cache = StageCache(folder: "\(folder)/\(StageCache.folderName)")
+    if stage.trains {
       try FileManager.default.createDirectory(
-        atPath: store.folder, withIntermediateDirectories: true)
+        atPath: cache.folder, withIntermediateDirectories: true)
     }
+    let checkpoint = cache.checkpoint(
+      StageCache.key(checked, through: 0, modelSHA256: try RecipeRunner.sha256(checked.graph)))
     let runner = StageRunner(
       context: StageContext(
         catalog: catalog, seed: seed, train: checked.train, calibration: checked.calibration,
-        original: nil, teachers: store, progress: progress))
+        original: nil, teachers: TeacherStore(folder: cache.folder), checkpoint: checkpoint,
+        progress: progress))
     let clock = ContinuousClock()
     let start = clock.now
     let result = try runner.run(stage, on: checked.graph)
@@ -67,6 +70,7 @@ public struct StageJob {
       plugins: result.plugins
     ).stamp(&graph)
     try ONNXFile.write(graph, to: output)
+    checkpoint.remove()
     let ledger = StageLedger(test: checked.test, measurement: nil, progress: progress)
     var row = try ledger.row(try ONNXFile.read(path: output), path: output)
     let before = try NetworkCost(of: checked.graph)

@@ -123,17 +123,24 @@ public final class RecipeRunner {
       try keep(row, key, stage, index, &run)
       return
     }
+    let checkpoint = run.cache.checkpoint(key)
+    if options.fresh { checkpoint.remove() }
+    if let epochs = checkpoint.latest()?.epochs.count {
+      announce("\(title): goes on after epoch \(epochs)")
+    }
     announce(stage.summary.isEmpty ? title : "\(title): \(stage.summary)")
     let runner = StageRunner(
       context: StageContext(
         catalog: catalog, seed: run.checked.recipe.seed, train: run.checked.train,
         calibration: run.checked.calibration, original: run.original,
-        teachers: TeacherStore(folder: run.cache.folder), progress: progress))
+        teachers: TeacherStore(folder: run.cache.folder), checkpoint: checkpoint,
+        progress: progress))
     let clock = ContinuousClock()
     let start = clock.now
     let result = try runner.run(stage, on: run.graph ?? run.checked.graph)
     let seconds = (clock.now - start).inSeconds
     try finish(result, stage: stage, index: index, seconds: seconds, &run, ledger)
+    checkpoint.remove()
   }
 
   /// Writes and measures a stage's network.
@@ -221,7 +228,7 @@ public final class RecipeRunner {
     }
   }
 
-  private static func sha256(_ graph: Graph) throws -> String {
+  static func sha256(_ graph: Graph) throws -> String {
     var digest = Digest()
     digest.add("model", try ONNXFile.encode(graph))
     return digest.text()

@@ -34,6 +34,9 @@ struct StageCache {
   }
 
   func modelPath(_ key: String) -> String { "\(folder)/stage-\(key).onnx" }
+  func checkpoint(_ key: String) -> CheckpointFile {
+    CheckpointFile(path: "\(folder)/training-\(key).safetensors")
+  }
   private func reportPath(_ key: String) -> String { "\(folder)/stage-\(key).json" }
 
   /// The row of a finished stage whose network is there; nil when either is missing or damaged,

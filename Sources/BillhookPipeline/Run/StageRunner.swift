@@ -12,6 +12,8 @@ struct StageContext {
   /// The network that a distillation learns from when it names none of its own.
   var original: Graph?
   var teachers: TeacherStore
+  /// Where training keeps its state after each epoch; nil for short trainings.
+  var checkpoint: CheckpointFile?
   var progress: (any ProgressReporting)?
 }
 
@@ -50,7 +52,8 @@ struct StageRunner {
     let outcome = try BillhookCompression.train(
       graph, loss: plugin.plugin.makeLoss(plugin.values, seed: context.seed),
       settings: stage.training.settings(seed: context.seed),
-      data: data.dataset.fitted(to: graph), progress: context.progress)
+      data: data.dataset.fitted(to: graph), progress: context.progress,
+      checkpoints: context.checkpoint)
     return StageResult(
       graph: outcome.graph, record: .train(outcome.record), plugins: [plugin.use])
   }
@@ -80,7 +83,8 @@ struct StageRunner {
     let outcome = try BillhookCompression.train(
       graph, loss: plugin.plugin.makeLoss(plugin.values, seed: context.seed),
       settings: stage.training.settings(seed: context.seed),
-      data: data.dataset.fitted(to: graph), teacher: teacher, progress: context.progress)
+      data: data.dataset.fitted(to: graph), teacher: teacher, progress: context.progress,
+      checkpoints: context.checkpoint)
     return StageResult(
       graph: outcome.graph, record: .distill(outcome.record), plugins: [plugin.use],
       teacherWasRecorded: isReused)

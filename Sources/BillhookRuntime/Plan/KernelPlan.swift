@@ -331,6 +331,11 @@ final class KernelPlan {
     _ = bh_plan_raw(plan, value.id, &data, &count)
     return UnsafeMutableBufferPointer(start: data, count: Int(count))
   }
+  /// How often the plan has run from its beginning: what dropout's masks are counted by.
+  var runCount: UInt64 {
+    get { bh_plan_run_count(plan) }
+    set { bh_plan_set_run_count(plan, newValue) }
+  }
   func setMomentum(_ momentum: Float?) { bh_plan_set_momentum(plan, momentum ?? .nan) }
   func describe(_ position: Int32) -> String { String(cString: bh_plan_describe(plan, position)) }
 }

@@ -10,11 +10,13 @@ struct ParameterUpdate {
   private let weights: UnsafeMutableBufferPointer<Float>
   private let gradients: UnsafeMutableBufferPointer<Float>
   private let optimizer: Optimizer
-  private var firstMoment: [Float]
-  private var secondMoment: [Float]
+  /// Running means of the gradient and, with Adam, of its square; as many as weights.
+  var firstMoment: [Float]
+  var secondMoment: [Float]
   /// 0 where an element was zero at the start and stays so; nil when all may change.
   private let keep: [UInt8]?
-  private var stepCount: Int64 = 0
+  /// Steps taken, which Adam's bias correction counts.
+  var stepCount: Int64 = 0
 
   init(
     weights: UnsafeMutableBufferPointer<Float>, gradients: UnsafeMutableBufferPointer<Float>,

@@ -9,15 +9,15 @@ internal import OrderedCollections
 /// chose, so nothing is reordered for an update. One caller at a time.
 public final class TrainingPlan {
   public let batchSize: Int
-  private let plan: KernelPlan
+  let plan: KernelPlan
   private let inputs: [(name: String, value: PlanValue)]
   private let output: PlanValue
   private let outputGradient: PlanValue
   private let forwardEnd: Int32
-  private let parameters: OrderedDictionary<String, PlanValue>
-  private let statistics: OrderedDictionary<String, PlanValue>
+  let parameters: OrderedDictionary<String, PlanValue>
+  let statistics: OrderedDictionary<String, PlanValue>
   private let gradientValues: OrderedDictionary<String, PlanValue>
-  private var updates: [ParameterUpdate]
+  var updates: [ParameterUpdate]
   private var gradient: Tensor
 
   /// Compiles a graph for training.
