@@ -1,11 +1,11 @@
 #include "integer_layer.h"
 
-#include "bh_plan.h"
-
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "integer_layer.cc"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
+
+#include "integer_epilogue-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace billhook {
@@ -14,7 +14,6 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 using D32 = hn::ScalableTag<int32_t>;
 using D16 = hn::Repartition<int16_t, D32>;
-using DF = hn::ScalableTag<float>;
 
 // Two vectors of outputs a block and six pixels a tile: twelve sums, two weights and one input fill
 // the sixteen registers of AVX2, and each loaded weight is used six times.
@@ -22,47 +21,6 @@ constexpr int64_t kVectors = 2;
 constexpr int64_t kPixels = 6;
 
 int64_t Block() { return kVectors * static_cast<int64_t>(hn::Lanes(D32())); }
-
-HWY_INLINE void Store(const Epilogue &e, hn::Vec<D32> sum, int64_t channel, int64_t count,
-                      void *out, int64_t index) {
-  const D32 d32;
-  const DF df;
-  const auto lanes = static_cast<int64_t>(hn::Lanes(df));
-  auto y = hn::MulAdd(hn::ConvertTo(df, sum), hn::LoadU(df, e.scale.data() + channel),
-                      hn::LoadU(df, e.bias.data() + channel));
-  if (e.activation == BH_ACTIVATION_RELU) y = hn::Max(y, hn::Zero(df));
-  if (e.activation == BH_ACTIVATION_CLIP)
-    y = hn::Min(hn::Max(y, hn::Set(df, e.low)), hn::Set(df, e.high));
-  if (e.out_type == BH_TYPE_F32) {
-    auto *target = static_cast<float *>(out) + index;
-    if (count >= lanes) {
-      hn::StoreU(y, df, target);
-    } else {
-      HWY_ALIGN float part[HWY_MAX_BYTES / sizeof(float)];
-      hn::Store(y, df, part);
-      for (int64_t i = 0; i < count; i++) target[i] = part[i];
-    }
-    return;
-  }
-  const bool is_signed = e.out_type == BH_TYPE_S8;
-  const float lowest = is_signed ? -128.f : 0.f, highest = is_signed ? 127.f : 255.f;
-  const auto zero = static_cast<float>(e.out_zero_point);
-  y = hn::Div(y, hn::Set(df, e.out_scale));
-  y = hn::Min(hn::Max(y, hn::Set(df, lowest - zero)), hn::Set(df, highest - zero));
-  const auto q = hn::Add(hn::NearestInt(y), hn::Set(d32, e.out_zero_point));
-  HWY_ALIGN int32_t part[HWY_MAX_BYTES / sizeof(int32_t)];
-  if (count >= lanes && !is_signed) {
-    const hn::Rebind<uint8_t, D32> d8;
-    hn::StoreU(hn::DemoteTo(d8, q), d8, static_cast<uint8_t *>(out) + index);
-  } else if (count >= lanes) {
-    const hn::Rebind<int8_t, D32> d8;
-    hn::StoreU(hn::DemoteTo(d8, q), d8, static_cast<int8_t *>(out) + index);
-  } else {
-    hn::Store(q, d32, part);
-    for (int64_t i = 0; i < count; i++)
-      static_cast<uint8_t *>(out)[index + i] = static_cast<uint8_t>(part[i]);
-  }
-}
 
 // Loops over pixels and vectors are unrolled whole, so that the sums stay in registers.
 template <int P>
@@ -104,8 +62,8 @@ HWY_INLINE void Tile(const IntegerTask &task, int64_t block, int64_t pixel) {
     for (int v = 0; v < kVectors; v++) {
       const int64_t channel = block * w.block + v * lanes;
       if (channel < w.outputs)
-        Store(*task.epilogue, hn::RearrangeToOddPlusEven(sum[p][v], odd[p][v]), channel,
-              w.outputs - channel, task.out, (pixel + p) * task.out_stride + channel);
+        StoreResult(*task.epilogue, hn::RearrangeToOddPlusEven(sum[p][v], odd[p][v]), channel,
+                    w.outputs - channel, task.out, (pixel + p) * task.out_stride + channel);
     }
   }
 }

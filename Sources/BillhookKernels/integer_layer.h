@@ -30,6 +30,7 @@ struct Epilogue {
   int32_t out_type;  // BH_TYPE_*
   float out_scale;
   int32_t out_zero_point;
+  float out_inverse;  // 1 / out_scale, or 0 when it is not a normal number
 };
 
 // One call: output pixels [begin, end), pixel p reading int16 inputs at input + base[p] +

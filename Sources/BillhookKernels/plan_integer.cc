@@ -1,9 +1,11 @@
 // Layers that run on integers.
+#include <cmath>
 
 #include "integer_layer.h"
 #include "parallel.h"
 #include "plan.h"
 #include "plan_channels_last.h"
+#include "winograd_integer.h"
 
 using namespace billhook;
 
@@ -37,6 +39,8 @@ std::vector<float> padded(const float *values, int64_t count, float filler) {
 
 Epilogue epilogue(const bh_requantize &out, int64_t outputs) {
   const std::vector<float> none(outputs, 0);
+  const float inverse = 1 / out.out_scale;
+  const bool exact = std::isnormal(inverse) && std::isnormal(out.out_scale);
   return {padded(out.scale, outputs, 0),
           padded(out.bias ? out.bias : none.data(), outputs, 0),
           out.activation.kind,
@@ -44,7 +48,8 @@ Epilogue epilogue(const bh_requantize &out, int64_t outputs) {
           out.activation.high,
           out.out_type,
           out.out_scale,
-          out.out_zero_point};
+          out.out_zero_point,
+          exact ? inverse : 0};
 }
 
 int16_t weight_at(const void *w, int32_t type, int64_t index, int32_t zero_point) {
@@ -115,6 +120,32 @@ void widen_image(const Geometry &g, int32_t type, const void *x, int32_t zero_po
   }
 }
 
+// An exact layer with fewer multiplications, or BH_PLAN_NONE when this one is not of the kind.
+int32_t add_winograd(bh_plan *plan, int32_t x, int32_t x_zero_point, int32_t x_zero_value,
+                     const Geometry &g, const bh_window &window, const std::vector<int16_t> &w,
+                     const bh_requantize &out, int32_t y) {
+  if (window.spatial_axes != 2 || g.groups != 1) return BH_PLAN_NONE;
+  for (int axis = 1; axis < 3; axis++)
+    if (g.kernel[axis] != 3 || g.stride[axis] != 1 || g.dilation[axis] != 1) return BH_PLAN_NONE;
+  // The kernel reads past the end, which the caller's own memory need not allow.
+  if (plan->at(x).kind == Kind::input) return BH_PLAN_NONE;
+  auto layer = std::make_shared<IntegerWinograd>(IntegerWinograd{g.batch,
+                                                                 g.channels,
+                                                                 g.outputs,
+                                                                 {g.in[1], g.in[2]},
+                                                                 {g.out[1], g.out[2]},
+                                                                 {g.begin[1], g.begin[2]},
+                                                                 {}});
+  if (!pack_winograd(w, layer.get())) return BH_PLAN_NONE;
+  const int32_t x_type = byte_type(plan->at(x).layout.data_type());
+  const auto tail = std::make_shared<Epilogue>(epilogue(out, g.outputs));
+  plan->add_call("ConvWinogradInteger", with_zero(x, x_zero_value), {y}, [=] {
+    run_winograd(*layer, *tail, x_type, plan->data(x), zero_now(plan, x_zero_value, x_zero_point),
+                 plan->data(y));
+  });
+  return y;
+}
+
 }  // namespace
 
 extern "C" {
@@ -135,6 +166,14 @@ int32_t bh_plan_conv_integer(bh_plan *plan, int32_t x, int32_t x_zero_point, int
     const int64_t taps = g.kernel[0] * g.kernel[1] * g.kernel[2];
     const int64_t segments = rows ? g.kernel[0] * g.kernel[1] : taps;
     const int64_t length = rows ? g.kernel[2] * per_group : per_group;
+    Dims ys{g.batch, g.outputs};
+    for (int64_t i = 3 - window->spatial_axes; i < 3; i++) ys.push_back(g.out[i]);
+    const int32_t y = plan->add_intermediate(ys, channels_last(ys, data_type(out->out_type)));
+    auto activated = [=](int32_t value) {
+      return out->activation.kind == BH_ACTIVATION_SIGMOID
+                 ? bh_plan_activation(plan, value, out->activation)
+                 : value;
+    };
     for (int64_t group = 0; group < g.groups; group++) {
       std::vector<int16_t> order(group_outputs * taps * per_group);
       for (int64_t o = 0; o < group_outputs; o++) {
@@ -145,6 +184,8 @@ int32_t bh_plan_conv_integer(bh_plan *plan, int32_t x, int32_t x_zero_point, int
                 weight_at(w, w_type, (output * per_group + c) * taps + t,
                           w_zero_point ? w_zero_point[output] : 0);
       }
+      if (add_winograd(plan, x, x_zero_point, x_zero_value, g, *window, order, *out, y) == y)
+        return activated(y);
       state->weights.push_back(pack_weights(order, group_outputs, segments, length));
       bh_requantize part = *out;
       part.scale += group * group_outputs;
@@ -164,9 +205,6 @@ int32_t bh_plan_conv_integer(bh_plan *plan, int32_t x, int32_t x_zero_point, int
           state->base.push_back(
               ((z * g.stride[0] * g.padded[1] + y * g.stride[1]) * g.padded[2] + t * g.stride[2]) *
               g.channels);
-    Dims ys{g.batch, g.outputs};
-    for (int64_t i = 3 - window->spatial_axes; i < 3; i++) ys.push_back(g.out[i]);
-    const int32_t y = plan->add_intermediate(ys, channels_last(ys, data_type(out->out_type)));
     // A batch of a few images is shared out by pixels, a larger one by images.
     const bool by_image = g.batch >= 8;
     if (!by_image) state->widened.assign(g.batch * g.padded_elements() + 64, 0);
@@ -210,8 +248,7 @@ int32_t bh_plan_conv_integer(bh_plan *plan, int32_t x, int32_t x_zero_point, int
                          [&](int64_t begin, int64_t end) { convolve(padded, image, begin, end); });
       }
     });
-    if (out->activation.kind != BH_ACTIVATION_SIGMOID) return y;
-    return bh_plan_activation(plan, y, out->activation);
+    return activated(y);
   });
 }
 

@@ -1,9 +1,11 @@
 // From floats to quantized values and back, and the sum of two quantized values.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "bh_quantize.h"
 #include "bh_score.h"
+#include "integer_add.h"
 #include "parallel.h"
 #include "plan.h"
 #include "plan_channels_last.h"
@@ -131,33 +133,22 @@ int32_t bh_plan_add_integer(bh_plan *plan, int32_t a, float a_scale, int32_t a_z
     const int32_t y = plan->add_intermediate(dims, channels_last(dims, data_type(out_type)));
     int64_t total = 1;
     for (int64_t size : dims) total *= size;
-    // The sum has 2^16 possible operands; two tables of 256 make it two look-ups and an add.
-    struct Tables {
-      float a[256], b[256];
-    };
-    auto tables = std::make_shared<Tables>();
-    for (int32_t i = 0; i < 256; i++) {
-      auto real = [&](int32_t type, float scale, int32_t zero) {
-        const int32_t q = type == BH_TYPE_U8 ? i : static_cast<int8_t>(i);
-        return static_cast<float>(q - zero) * scale;
-      };
-      tables->a[i] = real(a_type, a_scale, a_zero_point);
-      tables->b[i] = real(b_type, b_scale, b_zero_point);
+    const float infinity = std::numeric_limits<float>::infinity();
+    float low = -infinity, high = infinity;
+    if (activation.kind == BH_ACTIVATION_RELU) low = 0;
+    if (activation.kind == BH_ACTIVATION_CLIP) {
+      low = activation.low;
+      high = activation.high;
     }
     plan->add_call("AddInteger", {a, b}, {y}, [=] {
-      const auto *left = static_cast<const uint8_t *>(plan->data(a));
-      const auto *right = static_cast<const uint8_t *>(plan->data(b));
+      const QuantizedSpan left{a_type, plan->data(a), a_scale, a_zero_point};
+      const QuantizedSpan right{b_type, plan->data(b), b_scale, b_zero_point};
       void *out = plan->data(y);
       bh::parallel_for(total, 1 << 12, [&](int64_t begin, int64_t end) {
         float sums[1 << 12];
-        for (int64_t i = begin; i < end; i++) {
-          float sum = tables->a[left[i]] + tables->b[right[i]];
-          if (activation.kind == BH_ACTIVATION_RELU) sum = std::max(sum, 0.f);
-          if (activation.kind == BH_ACTIVATION_CLIP)
-            sum = std::min(std::max(sum, activation.low), activation.high);
-          if (activation.kind == BH_ACTIVATION_SIGMOID) sum = 1 / (1 + std::exp(-sum));
-          sums[i - begin] = sum;
-        }
+        add_quantized(left, right, begin, end - begin, low, high, sums);
+        if (activation.kind == BH_ACTIVATION_SIGMOID)
+          for (int64_t i = 0; i < end - begin; i++) sums[i] = 1 / (1 + std::exp(-sums[i]));
         if (out_type == BH_TYPE_U8) {
           bh_quantize_f32_u8(sums, 1, 1, end - begin, &out_scale, &out_zero_point, 0, 255,
                              static_cast<uint8_t *>(out) + begin);

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "vector_targets.h"
+#include "winograd_share.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "winograd.cc"
@@ -77,6 +78,25 @@ HWY_INLINE Place PlaceOf(const WinogradShape &s, int64_t index) {
   return {index / (rows * columns), index / columns % rows * s.tile, index % columns * s.tile};
 }
 
+// Where a pixel of a channel lies in a tensor of `channels` channels.
+HWY_INLINE int64_t Offset(const int64_t (&size)[2], int64_t block, int64_t channels, int64_t image,
+                          int64_t channel, int64_t row, int64_t column) {
+  return ((image * channels + channel / block * block) * size[0] * size[1]) + channel % block +
+         (row * size[1] + column) * block;
+}
+
+// Asks for the lines of a tile that comes one row of tiles later: a CPU does not notice by itself
+// what is read in such short runs.
+template <int S, int kWrite>
+HWY_INLINE void Prefetch(const float *tile, int64_t row, int64_t block) {
+  for (int i = 0; i < S; i++)
+    for (int64_t j = 0; j < S * block; j += 16) __builtin_prefetch(tile + i * row + j, kWrite);
+}
+
+HWY_INLINE Place Later(const WinogradShape &s, int64_t tile) {
+  return PlaceOf(s, std::min(tile + s.tiles(1), s.all_tiles() - 1));
+}
+
 // The transform of one vector of channels of one tile, a plane a point.
 template <int S>
 HWY_INLINE void TransformTile(const float *x, int64_t row, int64_t pixel, float *out,
@@ -115,12 +135,14 @@ void TransformInput(const WinogradShape &s, const float *x, int64_t begin, int64
     const int64_t i0 = std::max<int64_t>(0, -top), i1 = std::min<int64_t>(S, s.in[0] - top);
     const int64_t j0 = std::max<int64_t>(0, -left), j1 = std::min<int64_t>(S, s.in[1] - left);
     const bool inside = i0 == 0 && j0 == 0 && i1 == S && j1 == S;
+    const Place later = Later(s, t);
+    const int64_t first_row = std::max<int64_t>(0, later.row - s.begin[0]);
     float *target = out + (t - begin) * channels;
     if (!inside) std::memset(frame, 0, sizeof frame);
     for (int64_t c = 0; c < channels; c += lanes) {
-      const float *source = x +
-                            (place.image * channels + c / s.block * s.block) * s.in[0] * s.in[1] +
-                            c % s.block + top * row + left * s.block;
+      const float *source = x + Offset(s.in, s.block, channels, place.image, c, top, left);
+      Prefetch<S, 0>(x + Offset(s.in, s.block, channels, later.image, c, first_row, later.column),
+                     row, s.block);
       if (inside) {
         TransformTile<S>(source, row, s.block, target + c, plane);
         continue;
@@ -191,7 +213,12 @@ void TransformOutput(const WinogradShape &s, const float *sums, int64_t plane, i
     const Place place = PlaceOf(s, t);
     const int64_t rows = std::min<int64_t>(T, s.out[0] - place.row);
     const int64_t columns = std::min<int64_t>(T, s.out[1] - place.column);
+    const Place later = Later(s, t);
     for (int64_t c = first; c < last; c += lanes) {
+      const int64_t ahead =
+          Offset(s.out, s.block, channels, later.image, c, later.row, later.column);
+      Prefetch<T, 1>(y + ahead, row, s.block);
+      if (tail.residual) Prefetch<T, 0>(tail.residual + ahead, row, s.block);
       const float *in = sums + (t - begin) * sums_row + c - first;
       V half[T][S];
 #pragma unroll
@@ -203,16 +230,8 @@ void TransformOutput(const WinogradShape &s, const float *sums, int64_t plane, i
 #pragma unroll
         for (int i = 0; i < T; i++) half[i][j] = result[i];
       }
-      HWY_ALIGN float part[kMaxLanes];
-      V bias = hn::Zero(d);
-      if (tail.bias && c + lanes <= s.outputs) {
-        bias = hn::LoadU(d, tail.bias + c);
-      } else if (tail.bias) {
-        for (int64_t i = 0; i < lanes; i++) part[i] = c + i < s.outputs ? tail.bias[c + i] : 0;
-        bias = hn::Load(d, part);
-      }
-      const int64_t at = (place.image * channels + c / s.block * s.block) * s.out[0] * s.out[1] +
-                         c % s.block + place.row * row + place.column * s.block;
+      const V bias = hn::LoadU(d, tail.bias + c);
+      const int64_t at = Offset(s.out, s.block, channels, place.image, c, place.row, place.column);
 #pragma unroll
       for (int i = 0; i < T; i++) {
         if (i >= rows) break;
@@ -238,7 +257,8 @@ void RunPiece(const WinogradShape &s, const float *x, const float *weights,
   const int64_t width = PanelWidth(), lanes = width / kVectors;
   const int64_t in_row = s.padded(s.inputs), outputs = s.padded(s.outputs);
   const int64_t tiles = piece.end - piece.begin;
-  TransformInput<S>(s, x, piece.begin, piece.end, piece.in, piece.in_plane);
+  auto *in_buffer = static_cast<float *>(piece.in), *sums = static_cast<float *>(piece.sums);
+  TransformInput<S>(s, x, piece.begin, piece.end, in_buffer, piece.in_plane);
   const int64_t first = piece.first_panel * width;
   const int64_t last = std::min(piece.last_panel * width, outputs);
   const int64_t row = last - first;
@@ -246,8 +266,8 @@ void RunPiece(const WinogradShape &s, const float *x, const float *weights,
     const int64_t own = std::min(width, last - c);
     const float *panel = weights + c * S * S * s.inputs;
     for (int64_t point = 0; point < S * S; point++) {
-      const float *in = piece.in + point * piece.in_plane;
-      float *out = piece.sums + point * piece.out_plane + c - first;
+      const float *in = in_buffer + point * piece.in_plane;
+      float *out = sums + point * piece.out_plane + c - first;
       const float *w = panel + point * own * s.inputs;
       if (own == lanes)
         Products<1>(in, in_row, w, s.inputs, tiles, out, row);
@@ -255,8 +275,7 @@ void RunPiece(const WinogradShape &s, const float *x, const float *weights,
         Products<kVectors>(in, in_row, w, s.inputs, tiles, out, row);
     }
   }
-  TransformOutput<S>(s, piece.sums, piece.out_plane, row, piece.begin, piece.end, first, last, tail,
-                     y);
+  TransformOutput<S>(s, sums, piece.out_plane, row, piece.begin, piece.end, first, last, tail, y);
 }
 
 void RunWinograd(const WinogradShape &s, const float *x, const float *weights,

@@ -53,15 +53,8 @@ void winograd_weights(const WinogradShape &shape, const float *w, bool rotated, 
 void winograd_forward(const WinogradShape &shape, const float *x, const float *weights,
                       const WinogradTail &tail, float *y);
 
-// Not for callers: a piece of the work, some tiles, some panels of outputs, and where their
-// transforms go.
-struct WinogradPiece {
-  int64_t begin, end;               // tiles
-  int64_t first_panel, last_panel;  // of winograd_panel() outputs each
-  int64_t in_plane, out_plane;      // floats between two points in the buffers below
-  float *in, *sums;
-};
-
+// Not for callers: a piece of winograd_forward.
+struct WinogradPiece;
 void winograd_piece(const WinogradShape &shape, const float *x, const float *weights,
                     const WinogradTail &tail, const WinogradPiece &piece, float *y);
 

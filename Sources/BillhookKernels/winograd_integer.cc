@@ -1,0 +1,314 @@
+#include "winograd_integer.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+#include "bh_plan.h"
+#include "vector_targets.h"
+#include "winograd_share.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "winograd_integer.cc"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include "integer_epilogue-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace billhook {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using D32 = hn::ScalableTag<int32_t>;
+using V32 = hn::Vec<D32>;
+using D16 = hn::Repartition<int16_t, D32>;
+// Sixteen channels at most: networks have no fewer, and wider vectors would be half empty.
+using DT = hn::CappedTag<int16_t, 16>;
+using VT = hn::Vec<DT>;
+
+constexpr int kWide = 2;  // vectors of outputs a panel
+constexpr int kTall = HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64 ? 12 : 6;
+constexpr int64_t kChannels = 16;  // to which the transformed input is padded
+
+int64_t IntegerPanel() { return kWide * static_cast<int64_t>(hn::Lanes(D32())); }
+
+// B^T of the points 0, +-1, +-2. Numbers of 9 bits become 10 times as large in each direction,
+// which 16 bits just hold.
+HWY_INLINE void TransformWhole(const VT (&in)[6], VT (&out)[6]) {
+  const VT even = hn::Sub(in[4], in[2]), odd = hn::Sub(in[3], in[1]);
+  out[0] = hn::Add(hn::ShiftLeft<2>(hn::Sub(in[0], in[2])), even);
+  const VT even1 = hn::Sub(in[4], hn::ShiftLeft<2>(in[2]));
+  const VT odd1 = hn::Sub(in[3], hn::ShiftLeft<2>(in[1]));
+  out[1] = hn::Add(even1, odd1);
+  out[2] = hn::Sub(even1, odd1);
+  const VT odd2 = hn::Add(odd, odd);
+  out[3] = hn::Add(even, odd2);
+  out[4] = hn::Sub(even, odd2);
+  out[5] = hn::Sub(hn::Sub(in[5], in[3]), hn::ShiftLeft<2>(odd));
+}
+
+// A^T with the factors that the weights lack; row i is 3 * 2^(3, 2, 1, 1)[i] times too large.
+HWY_INLINE void TransformWholeBack(const V32 (&in)[6], V32 (&out)[4]) {
+  const V32 even1 = hn::Add(in[1], in[2]), odd1 = hn::Sub(in[1], in[2]);
+  const V32 even2 = hn::Add(in[3], in[4]), odd2 = hn::Sub(in[3], in[4]);
+  const V32 twice = hn::Add(odd2, odd2);
+  out[0] = hn::Add(hn::Sub(in[0], hn::ShiftLeft<2>(even1)), even2);
+  out[1] = hn::Sub(odd2, hn::Add(odd1, odd1));
+  out[2] = hn::Sub(even2, even1);
+  out[3] = hn::Add(hn::Sub(twice, odd1), in[5]);
+}
+
+template <class T>
+HWY_INLINE VT LoadWide(const T *x, VT zero) {
+  const DT d;
+  const hn::Rebind<T, DT> narrow;
+  return hn::Sub(hn::PromoteTo(d, hn::LoadU(narrow, x)), zero);
+}
+
+// One vector of channels of one tile; `load(i, j)` is its element at row i and column j.
+template <class Load>
+HWY_INLINE void TransformWholeTile(const Load &load, int16_t *out, int64_t plane) {
+  const DT d;
+  VT half[6][6];
+#pragma unroll
+  for (int j = 0; j < 6; j++) {
+    VT in[6], column[6];
+#pragma unroll
+    for (int i = 0; i < 6; i++) in[i] = load(i, j);
+    TransformWhole(in, column);
+#pragma unroll
+    for (int i = 0; i < 6; i++) half[i][j] = column[i];
+  }
+#pragma unroll
+  for (int i = 0; i < 6; i++) {
+    VT row[6];
+    TransformWhole(half[i], row);
+#pragma unroll
+    for (int j = 0; j < 6; j++) hn::StoreU(row[j], d, out + (i * 6 + j) * plane);
+  }
+}
+
+struct TilePlace {
+  int64_t image, row, column;
+};
+
+HWY_INLINE TilePlace TileAt(const IntegerWinograd &s, int64_t index) {
+  const int64_t columns = s.tiles(1), rows = s.tiles(0);
+  return {index / (rows * columns), index / columns % rows * 4, index % columns * 4};
+}
+
+// [point][tile][channel]; what lies behind the last channel is multiplied by zero weights.
+template <class T>
+void TransformBytes(const IntegerWinograd &s, const T *x, int32_t zero_point,
+                    const WinogradPiece &piece, int64_t row_length) {
+  const DT d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  const VT zero = hn::Set(d, static_cast<int16_t>(zero_point));
+  const int64_t pixel = s.inputs, row = s.in[1] * pixel;
+  HWY_ALIGN int16_t frame[36 * kChannels];
+  for (int64_t t = piece.begin; t < piece.end; t++) {
+    const TilePlace place = TileAt(s, t);
+    const int64_t top = place.row - s.begin[0], left = place.column - s.begin[1];
+    const int64_t i0 = std::max<int64_t>(0, -top), i1 = std::min<int64_t>(6, s.in[0] - top);
+    const int64_t j0 = std::max<int64_t>(0, -left), j1 = std::min<int64_t>(6, s.in[1] - left);
+    const T *source = x + (place.image * s.in[0] + top) * row + left * pixel;
+    int16_t *target = static_cast<int16_t *>(piece.in) + (t - piece.begin) * row_length;
+    const bool inside = i0 == 0 && j0 == 0 && i1 == 6 && j1 == 6;
+    if (!inside) std::memset(frame, 0, sizeof frame);
+    for (int64_t c = 0; c < s.inputs; c += lanes, source += lanes, target += lanes) {
+      if (inside) {
+        TransformWholeTile([&](int i, int j)
+                               HWY_ATTR { return LoadWide(source + i * row + j * pixel, zero); },
+                           target, piece.in_plane);
+        continue;
+      }
+      for (int64_t i = i0; i < i1; i++)
+        for (int64_t j = j0; j < j1; j++)
+          hn::Store(LoadWide(source + i * row + j * pixel, zero), d, frame + (i * 6 + j) * lanes);
+      TransformWholeTile([&](int i, int j)
+                             HWY_ATTR { return hn::Load(d, frame + (i * 6 + j) * lanes); },
+                         target, piece.in_plane);
+    }
+  }
+}
+
+// P tiles times W vectors of outputs; x_row and out_row: elements a tile.
+template <int P, int W>
+HWY_INLINE void PairProduct(const int16_t *x, int64_t x_row, const int16_t *weights, int64_t pairs,
+                            int32_t *out, int64_t out_row) {
+  const D32 d32;
+  const D16 d16;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d32));
+  V32 sum[P][W], odd[P][W];
+#pragma unroll
+  for (int p = 0; p < P; p++)
+#pragma unroll
+    for (int w = 0; w < W; w++) sum[p][w] = odd[p][w] = hn::Zero(d32);
+  for (int64_t k = 0; k < pairs; k++) {
+    hn::Vec<D16> column[W];
+#pragma unroll
+    for (int w = 0; w < W; w++) column[w] = hn::LoadU(d16, weights + w * 2 * lanes);
+    weights += W * 2 * lanes;
+#pragma unroll
+    for (int p = 0; p < P; p++) {
+      int32_t pair;
+      __builtin_memcpy(&pair, x + p * x_row + 2 * k, sizeof pair);
+      const auto input = hn::BitCast(d16, hn::Set(d32, pair));
+#pragma unroll
+      for (int w = 0; w < W; w++)
+        sum[p][w] = hn::ReorderWidenMulAccumulate(d32, column[w], input, sum[p][w], odd[p][w]);
+    }
+  }
+#pragma unroll
+  for (int p = 0; p < P; p++)
+#pragma unroll
+    for (int w = 0; w < W; w++)
+      hn::StoreU(hn::RearrangeToOddPlusEven(sum[p][w], odd[p][w]), d32,
+                 out + p * out_row + w * lanes);
+}
+
+template <int W>
+HWY_INLINE void PairProducts(const int16_t *x, int64_t x_row, const int16_t *weights, int64_t pairs,
+                             int64_t tiles, int32_t *out, int64_t out_row) {
+  int64_t t = 0;
+  for (; t + kTall <= tiles; t += kTall)
+    PairProduct<kTall, W>(x + t * x_row, x_row, weights, pairs, out + t * out_row, out_row);
+  for (; t + 2 <= tiles; t += 2)
+    PairProduct<2, W>(x + t * x_row, x_row, weights, pairs, out + t * out_row, out_row);
+  for (; t < tiles; t++)
+    PairProduct<1, W>(x + t * x_row, x_row, weights, pairs, out + t * out_row, out_row);
+}
+
+void TransformSums(const IntegerWinograd &s, const Epilogue &epilogue, const WinogradPiece &piece,
+                   int64_t first, int64_t last, void *y) {
+  const D32 d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  const V32 ninth = hn::Set(d, 0x38E38E39);  // 9 * this = 1 modulo 2^32
+  for (int64_t t = piece.begin; t < piece.end; t++) {
+    const TilePlace place = TileAt(s, t);
+    const int64_t rows = std::min<int64_t>(4, s.out[0] - place.row);
+    const int64_t columns = std::min<int64_t>(4, s.out[1] - place.column);
+    const int64_t corner = (place.image * s.out[0] + place.row) * s.out[1] + place.column;
+    for (int64_t c = first; c < last; c += lanes) {
+      const int32_t *in =
+          static_cast<int32_t *>(piece.sums) + (t - piece.begin) * (last - first) + c - first;
+      V32 half[4][6];
+#pragma unroll
+      for (int j = 0; j < 6; j++) {
+        V32 column[6], result[4];
+#pragma unroll
+        for (int i = 0; i < 6; i++) column[i] = hn::LoadU(d, in + (i * 6 + j) * piece.out_plane);
+        TransformWholeBack(column, result);
+#pragma unroll
+        for (int i = 0; i < 4; i++) half[i][j] = result[i];
+      }
+      constexpr int kShift[4] = {3, 2, 1, 1};
+#pragma unroll
+      for (int i = 0; i < 4; i++) {
+        if (i >= rows) break;
+        V32 row[4];
+        TransformWholeBack(half[i], row);
+#pragma unroll
+        for (int j = 0; j < 4; j++) {
+          if (j >= columns) break;
+          const V32 sum = hn::ShiftRightSame(hn::Mul(row[j], ninth), kShift[i] + kShift[j]);
+          StoreResult(epilogue, sum, c, s.outputs - c, y,
+                      (corner + i * s.out[1] + j) * s.outputs + c);
+        }
+      }
+    }
+  }
+}
+
+void RunIntegerWinograd(const IntegerWinograd &s, const Epilogue &epilogue, int32_t x_type,
+                        const void *x, int32_t zero_point, const WinogradPiece &piece, void *y) {
+  const int64_t width = IntegerPanel(), lanes = width / kWide;
+  const int64_t row = (s.inputs + kChannels - 1) / kChannels * kChannels;
+  const int64_t pairs = (s.inputs + 1) / 2, outputs = (s.outputs + lanes - 1) / lanes * lanes;
+  if (x_type == BH_TYPE_U8)
+    TransformBytes(s, static_cast<const uint8_t *>(x), zero_point, piece, row);
+  else
+    TransformBytes(s, static_cast<const int8_t *>(x), zero_point, piece, row);
+  const int64_t first = piece.first_panel * width;
+  const int64_t last = std::min(piece.last_panel * width, outputs);
+  for (int64_t c = first; c < last; c += width) {
+    const int64_t own = std::min(width, last - c);
+    for (int64_t point = 0; point < 36; point++) {
+      const int16_t *in = static_cast<int16_t *>(piece.in) + point * piece.in_plane;
+      int32_t *out = static_cast<int32_t *>(piece.sums) + point * piece.out_plane + c - first;
+      const int16_t *w = s.weights.data() + (c * 36 + point * own) * pairs * 2;
+      if (own == lanes)
+        PairProducts<1>(in, row, w, pairs, piece.end - piece.begin, out, last - first);
+      else
+        PairProducts<kWide>(in, row, w, pairs, piece.end - piece.begin, out, last - first);
+    }
+  }
+  TransformSums(s, epilogue, piece, first, last, y);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace billhook
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace billhook {
+
+HWY_EXPORT(IntegerPanel);
+HWY_EXPORT(RunIntegerWinograd);
+
+namespace {
+
+// Chosen once, when the library is loaded: the packed weights depend on the instruction set.
+const int64_t kPanel = HWY_DYNAMIC_DISPATCH(IntegerPanel)();
+const auto kRun = &HWY_DYNAMIC_DISPATCH(RunIntegerWinograd);
+
+int64_t padded_outputs(const IntegerWinograd &s) {
+  return (s.outputs + kPanel / 2 - 1) / (kPanel / 2) * (kPanel / 2);
+}
+
+}  // namespace
+
+bool pack_winograd(const std::vector<int16_t> &w, IntegerWinograd *layer) {
+  IntegerWinograd &s = *layer;
+  if (s.inputs < 8 || s.outputs < 8) return false;
+  // Inputs are at most 255 away from their zero point.
+  for (int64_t o = 0; o < s.outputs; o++) {
+    int64_t sum = 0;
+    for (int64_t i = 0; i < 9 * s.inputs; i++) sum += std::abs(w[o * 9 * s.inputs + i]);
+    if (sum * 255 >= 1 << 25) return false;
+  }
+  // G without its fractions; the first and the last row are six times as large, which saves as
+  // much on the way back.
+  constexpr int32_t kRows[6][3] = {{6, 0, 0}, {1, 1, 1},  {1, -1, 1},
+                                   {1, 2, 4}, {1, -2, 4}, {0, 0, 6}};
+  const int64_t pairs = (s.inputs + 1) / 2, outputs = padded_outputs(s);
+  s.weights.assign(36 * outputs * pairs * 2, 0);
+  for (int64_t o = 0; o < s.outputs; o++) {
+    const int64_t panel = o / kPanel * kPanel, own = std::min(kPanel, outputs - panel);
+    for (int64_t c = 0; c < s.inputs; c++) {
+      for (int64_t point = 0; point < 36; point++) {
+        int32_t sum = 0;
+        for (int64_t i = 0; i < 3; i++)
+          for (int64_t j = 0; j < 3; j++)
+            sum +=
+                kRows[point / 6][i] * kRows[point % 6][j] * w[((o * 3 + i) * 3 + j) * s.inputs + c];
+        s.weights[(((panel * 36 + point * own) * pairs) + c / 2 * own + o - panel) * 2 + c % 2] =
+            static_cast<int16_t>(sum);
+      }
+    }
+  }
+  return true;
+}
+
+void run_winograd(const IntegerWinograd &s, const Epilogue &epilogue, int32_t x_type, const void *x,
+                  int32_t zero_point, void *y) {
+  const int64_t outputs = padded_outputs(s);
+  share_tiles(s.images * s.tiles(0) * s.tiles(1), (outputs + kPanel - 1) / kPanel, 36,
+              (s.inputs + 15) / 16 * 16, sizeof(int16_t), outputs, [&](const WinogradPiece &piece) {
+                kRun(s, epilogue, x_type, x, zero_point, piece, y);
+              });
+}
+
+}  // namespace billhook
+#endif
