@@ -97,7 +97,10 @@ SIZE(bh_soft_target, 104);
 AT(bh_kernel_table, abs_power, 8);
 AT(bh_kernel_table, min_max, 32);
 AT(bh_kernel_table, soft_target_loss, 64);
-SIZE(bh_kernel_table, 72);
+AT(bh_kernel_table, axis_sums, 72);
+AT(bh_kernel_table, block_abs_max, 128);
+AT(bh_kernel_table, unpack_bits, 168);
+SIZE(bh_kernel_table, 176);
 
 AT(bh_param, key, 16);
 AT(bh_param, def, 40);

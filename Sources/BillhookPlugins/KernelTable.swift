@@ -15,7 +15,12 @@ enum KernelTable {
         struct_size: UInt32(MemoryLayout<bh_kernel_table>.size), reserved: 0, abs_power: absPower,
         abs_times_channel: absTimesChannel, abs_power_sums: absPowerSums, min_max: minMax,
         affine_params: affineParameters, affine_quantize: affineQuantize,
-        affine_dequantize: affineDequantize, soft_target_loss: softTargetLoss))
+        affine_dequantize: affineDequantize, soft_target_loss: softTargetLoss,
+        axis_sums: axisSums, row_dots: rowDots, row_cosines: rowCosines,
+        row_distances: rowDistances, softmax_rows: softmaxRows, select_smallest: selectSmallest,
+        kth_smallest: kthSmallest, block_abs_max: blockAbsMax, block_scale: blockScale,
+        codebook_nearest: codebookNearest, codebook_lookup: codebookLookup, pack_bits: packBits,
+        unpack_bits: unpackBits))
     return UnsafePointer(table)
   }()
 
@@ -24,12 +29,12 @@ enum KernelTable {
     return status
   }
 
-  private static func invalid(_ call: Call?, _ function: String, _ what: String) -> bh_status {
+  static func invalid(_ call: Call?, _ function: String, _ what: String) -> bh_status {
     fail(call, BH_E_INVALID_ARG, "\(BH_EXT_KERNELS) \(function): \(what)")
   }
 
   /// The elements of [outer, count, inner], or nil when a size is negative or they do not fit.
-  private static func elementCount(_ outer: Int64, _ count: Int64, _ inner: Int64) -> Int64? {
+  static func elementCount(_ outer: Int64, _ count: Int64, _ inner: Int64) -> Int64? {
     guard outer >= 0, count >= 0, inner >= 0 else { return nil }
     let (rows, overflow) = outer.multipliedReportingOverflow(by: count)
     let (all, overflow2) = rows.multipliedReportingOverflow(by: inner)

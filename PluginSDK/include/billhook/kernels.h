@@ -74,6 +74,65 @@ typedef struct bh_kernel_table {
   // CE(student, label), and its gradient. A row whose label is BH_LABEL_IGNORED has no second part;
   // with alpha = 1 it has no weight either. [inst]
   bh_status (*soft_target_loss)(bh_call *call, const bh_soft_target *arguments);
+
+  // out[c] = sum of x over index c of the middle axis, added up in double. [inst, task]
+  bh_status (*axis_sums)(bh_call *call, const float *x, int64_t outer, int64_t count,
+                         int64_t inner, float *out);
+
+  // out[r] = x[r] . y[r] of two [rows, columns], added up in double. [inst, task]
+  bh_status (*row_dots)(bh_call *call, const float *x, const float *y, int64_t rows,
+                        int64_t columns, float *out);
+
+  // out[r] = x[r] . y[r] / (|x[r]| |y[r]|); 0 when one of the rows has no length. [inst, task]
+  bh_status (*row_cosines)(bh_call *call, const float *x, const float *y, int64_t rows,
+                           int64_t columns, float *out);
+
+  // out[a, b], [rows, rows]: how far rows a and b of x are from each other, by the sum of
+  // |difference| (order 1) or the root of the sum of squares (order 2). [inst, task]
+  bh_status (*row_distances)(bh_call *call, const float *x, int64_t rows, int64_t columns,
+                             uint32_t order, float *out);
+
+  // out = softmax(x / temperature) of each row, or with `logarithm` its logarithm. out may be x.
+  // [inst, task]
+  bh_status (*softmax_rows)(bh_call *call, const float *x, int64_t rows, int64_t columns,
+                            double temperature, uint32_t logarithm, float *out);
+
+  // keep[i] = 0 for the k smallest of n, of equal ones those with the lower index; else 1.
+  // [inst, task]
+  bh_status (*select_smallest)(bh_call *call, const float *x, int64_t n, int64_t k, uint8_t *keep);
+
+  // Writes the k-th smallest of n, k from 1 to n. [inst, task]
+  bh_status (*kth_smallest)(bh_call *call, const float *x, int64_t n, int64_t k, float *out);
+
+  // Each row of x [rows, columns] is cut into blocks of `block` elements, of which the last may be
+  // shorter: b = ceil(columns / block). out[r, j] = the largest |x| of block j of row r, [rows, b].
+  // [inst, task]
+  bh_status (*block_abs_max)(bh_call *call, const float *x, int64_t rows, int64_t columns,
+                             int64_t block, float *out);
+
+  // out = x / scale of its block, 0 where the scale is 0; with `multiply`, x * scale. scales:
+  // [rows, b]. out may be x. [inst, task]
+  bh_status (*block_scale)(bh_call *call, const float *x, int64_t rows, int64_t columns,
+                           int64_t block, const float *scales, uint32_t multiply, float *out);
+
+  // index[i] = the entry of the table that is nearest to x[i], of two the lower index; 0 for NaN.
+  // entries: 1 to 256, finite, in any order. [inst, task]
+  bh_status (*codebook_nearest)(bh_call *call, const float *x, int64_t n, const float *table,
+                                uint32_t entries, uint8_t *index);
+
+  // out[i] = table[index[i]]; fails with BH_E_INVALID_ARG for an index that is not below `entries`.
+  // [inst, task]
+  bh_status (*codebook_lookup)(bh_call *call, const uint8_t *index, int64_t n, const float *table,
+                               uint32_t entries, float *out);
+
+  // Packs the lowest `bits` (1 to 8) of each of n bytes without gaps: element i is bits
+  // [i * bits, (i + 1) * bits) of a little-endian stream of ceil(n * bits / 8) bytes. [inst, task]
+  bh_status (*pack_bits)(bh_call *call, const uint8_t *codes, int64_t n, uint32_t bits,
+                         uint8_t *packed);
+
+  // The way back: n bytes from 0 to 2^bits - 1. [inst, task]
+  bh_status (*unpack_bits)(bh_call *call, const uint8_t *packed, int64_t n, uint32_t bits,
+                           uint8_t *codes);
 } bh_kernel_table;
 
 #endif

@@ -2,6 +2,7 @@
 #ifndef BH_KERNELS_H
 #define BH_KERNELS_H
 
+#include "bh_codebook.h"
 #include "bh_fp_state.h"
 #include "bh_half.h"
 #include "bh_loss.h"
@@ -9,6 +10,7 @@
 #include "bh_plan.h"
 #include "bh_quantize.h"
 #include "bh_random.h"
+#include "bh_rows.h"
 #include "bh_score.h"
 #include "bh_select.h"
 #include "bh_simd.h"
