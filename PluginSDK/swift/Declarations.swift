@@ -54,6 +54,9 @@ public struct PluginDeclaration {
   let stateVersion: UInt32
   let parameters: [ParameterDeclaration]
   let create: Create
+  /// Of a quantizer: which of its optional functions there are.
+  var observes = false
+  var trains = false
 
   /// - Parameters:
   ///   - capabilities: `BH_CAP_*` flags, or-ed.
@@ -86,15 +89,23 @@ public struct PluginDeclaration {
   }
 
   /// `create` calls ``createQuantizer(_:_:_:_:)``.
+  ///
+  /// - Parameters:
+  ///   - observes: Whether the plugin wants to see activations, not only their range.
+  ///   - trains: Whether the plugin has fake quantization and its gradient of its own.
   public static func quantizer(
     id: String, name: String, summary: String, doc: String, capabilities: UInt64 = 0,
-    parameters: [ParameterDeclaration] = [], create: @escaping Create
+    observes: Bool = false, trains: Bool = false, parameters: [ParameterDeclaration] = [],
+    create: @escaping Create
   ) -> Self {
-    Self(
+    var declaration = Self(
       hook: BH_HOOK_QUANTIZER, id: id, name: name, summary: summary, doc: doc,
       capabilities: capabilities, needs: 0, granularities: 0, stateVersion: 0,
       parameters: parameters,
       create: create)
+    declaration.observes = observes
+    declaration.trains = trains
+    return declaration
   }
 }
 
@@ -160,7 +171,8 @@ private func plugin(_ declared: PluginDeclaration) -> UnsafePointer<bh_plugin>? 
     plugin.vtable = HookTables.loss
     plugin.destroy = { release($0, as: (any LossHook).self) }
   default:
-    plugin.vtable = HookTables.quantizer
+    plugin.vtable = HookTables.quantizer(
+      observes: declared.observes, trains: declared.trains)
     plugin.destroy = { release($0, as: (any QuantizerHook).self) }
   }
   return permanent(plugin)

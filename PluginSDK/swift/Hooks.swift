@@ -51,6 +51,38 @@ public protocol QuantizerHook: AnyObject {
     _ call: HostCall, _ layer: bh_layer, _ layout: bh_qlayout, _ parameters: bh_qparams,
     q: bh_tensor, x: bh_tensor
   ) throws(HookFailure)
+  /// Called only when the plugin is declared with `observes`.
+  func observe(_ call: HostCall, _ layer: bh_layer, x: bh_tensor) throws(HookFailure)
+  /// Called only when the plugin is declared with `trains`.
+  func fakeQuantize(
+    _ call: HostCall, _ layer: bh_layer, _ layout: bh_qlayout, _ parameters: bh_qparams,
+    x: bh_tensor, y: bh_tensor
+  ) throws(HookFailure)
+  /// Called only when the plugin is declared with `trains`.
+  func fakeQuantizeGradient(
+    _ call: HostCall, _ layer: bh_layer, _ layout: bh_qlayout, _ parameters: bh_qparams,
+    x: bh_tensor, gradY: bh_tensor, gradX: bh_tensor
+  ) throws(HookFailure)
+}
+
+extension QuantizerHook {
+  public func observe(_ call: HostCall, _ layer: bh_layer, x: bh_tensor) throws(HookFailure) {
+    throw HookFailure(BH_E_UNSUPPORTED, "the plugin does not observe activations")
+  }
+
+  public func fakeQuantize(
+    _ call: HostCall, _ layer: bh_layer, _ layout: bh_qlayout, _ parameters: bh_qparams,
+    x: bh_tensor, y: bh_tensor
+  ) throws(HookFailure) {
+    throw HookFailure(BH_E_UNSUPPORTED, "the plugin has no fake quantization of its own")
+  }
+
+  public func fakeQuantizeGradient(
+    _ call: HostCall, _ layer: bh_layer, _ layout: bh_qlayout, _ parameters: bh_qparams,
+    x: bh_tensor, gradY: bh_tensor, gradX: bh_tensor
+  ) throws(HookFailure) {
+    throw HookFailure(BH_E_UNSUPPORTED, "the plugin has no gradient of its own")
+  }
 }
 
 /// What `self` points at on the C side. A box, because C can hold a class but not an existential.

@@ -22,7 +22,9 @@ nonisolated(unsafe) private let module = declareModule(
         compute with on x86. Weights are int8: symmetric (from -127 to 127; \
         from -63 to 63 where the host allows seven bits), or with "weight_scheme" asymmetric with \
         a zero point each, which suits weight-only quantization. "granularity" is how many scales \
-        a weight has: one, or one for each output channel. Activations have one.
+        a weight has: one, one for each output channel, or one for each "block_size" weights along \
+        the input channels; with "weight_bits" below 8 weights have fewer bits. Blocks and fewer \
+        bits are for weight-only quantization. Activations have one scale and 8 bits.
 
         Source: Jacob, Kligys, Chen, Zhu, Tang, Howard, Adam and Kalenichenko, Quantization and \
         Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference, 2017, section \
@@ -33,15 +35,21 @@ nonisolated(unsafe) private let module = declareModule(
         .choice(
           "scheme", doc: "How activations are stored.", choices: ["asymmetric", "symmetric"]),
         .choice(
-          "granularity", doc: "How many scales a weight has.", choices: ["channel", "tensor"]),
+          "granularity", doc: "How many scales a weight has.",
+          choices: ["channel", "tensor", "block"]),
         .choice(
           "weight_scheme", doc: "How weights are stored.", choices: ["symmetric", "asymmetric"]),
+        .int("weight_bits", doc: "Bits of a weight.", unit: "bits", default: 8, range: 2...8),
+        .int(
+          "block_size", doc: "Weights that share a scale, when the granularity is blocks.",
+          default: 32, range: 1...65536),
       ],
       create: { call, values, out in
         createQuantizer(call, values, out) {
           AffineQuantizer(
-            isActivationSymmetric: $0.choice(0) == 1, isPerChannel: $0.choice(1) == 0,
-            isWeightSymmetric: $0.choice(2) == 0)
+            isActivationSymmetric: $0.choice(0) == 1,
+            granularity: AffineQuantizer.Granularity(rawValue: $0.choice(1)) ?? .channel,
+            isWeightSymmetric: $0.choice(2) == 0, weightBits: $0.int(3), blockSize: $0.int(4))
         }
       })
   ])

@@ -224,8 +224,9 @@ public enum CompressionError: Error, Equatable, CustomStringConvertible {
       """
     case .activationLayout(let plugin, let value):
       """
-      The quantizer "\(plugin)" wants more than one scale for the activation "\(value)"; \
-      activations are quantized per tensor. Choose dynamic or weight-only.
+      The quantizer "\(plugin)" leaves the activation "\(value)" out, or does not claim to \
+      quantize as ONNX's QuantizeLinear does; static quantization needs that. Choose dynamic or \
+      weight-only.
       """
     case .nothingQuantized(let reasons):
       "No layer was quantized. \(reasons.prefix(12).joined(separator: "; "))."

@@ -30,6 +30,29 @@ public final class Plugin: @unchecked Sendable {
     return getExtension(name)
   }
 
+  /// A copy of a table that the plugin offers under an id; nil when it does not have it.
+  ///
+  /// - Throws: ``PluginError/wrongResult(plugin:function:layer:result:found:expected:)`` for a table
+  ///   that is too short or lacks functions.
+  func extensionTable<Table>(
+    _ id: String, zero: Table, complete: (Table) -> Bool
+  ) throws(PluginError) -> Table? {
+    guard let pointer = extensionTable(id) else { return nil }
+    let size = pointer.load(as: UInt32.self)
+    let least = MemoryLayout<Table>.size
+    func wrong(_ found: String, _ expected: String) -> PluginError {
+      .wrongResult(
+        plugin: descriptor.id, function: "get_extension", layer: nil, result: "\"\(id)\"",
+        found: found, expected: expected)
+    }
+    guard Int(size) >= least else {
+      throw wrong("a table with a struct_size of \(size)", "one of at least \(least)")
+    }
+    let table = copyStruct(Table.self, from: pointer, theirSize: size, zero: zero)
+    guard complete(table) else { throw wrong("a table with a null function", "complete") }
+    return table
+  }
+
   /// Checks parameters against what the plugin declares, without making an instance: unknown keys
   /// (with the nearest name), types, ranges, missing ones, and
   /// what the plugin's own `validate` finds between them.
@@ -94,7 +117,12 @@ public final class Plugin: @unchecked Sendable {
     _ parameters: [String: ParameterValue] = [:], seed: UInt64 = 0
   ) throws(PluginError) -> Quantizer {
     guard case .quantizer(let functions) = entry.functions else { throw wrongHook(.quantizer) }
-    return Quantizer(instance: try makeInstance(parameters, seed: seed), functions: functions)
+    let export = try extensionTable(
+      BH_EXT_QUANT_EXPORT, zero: bh_quant_export(), complete: {
+        $0.packed_bytes != nil && $0.pack != nil && $0.unpack != nil
+      })
+    return Quantizer(
+      instance: try makeInstance(parameters, seed: seed), functions: functions, export: export)
   }
 
   private func wrongHook(_ expected: PluginDescriptor.Hook) -> PluginError {

@@ -33,6 +33,7 @@ public enum PluginError: Error, Equatable, CustomStringConvertible {
   case missingStatistic(plugin: String, layer: String, statistic: String)
   case unsupportedGranularity(plugin: String, found: Granularity, offered: [Granularity])
   case notChunked(plugin: String, missing: String)
+  case noGradient(plugin: String, layer: String, formula: String)
   case wrongTensor(
     plugin: String, function: String, argument: String, found: String, expected: String)
   case wrongResult(
@@ -77,7 +78,7 @@ extension PluginError {
       .unknownChoice:
       parameterDescription
     case .failed, .changedFloatingPoint, .noState, .foreignState, .missingStatistic,
-      .unsupportedGranularity, .notChunked, .wrongTensor, .wrongResult:
+      .unsupportedGranularity, .notChunked, .noGradient, .wrongTensor, .wrongResult:
       callDescription
     }
   }
@@ -138,6 +139,12 @@ extension PluginError {
       """
     case .notChunked(let plugin, let missing):
       "Plugin \"\(plugin)\" cannot score piece by piece: it \(missing). Score whole layers."
+    case .noGradient(let plugin, let layer, let formula):
+      """
+      A network cannot be trained through plugin "\(plugin)": it stores "\(layer)" by the formula \
+      "\(formula)" and has no function "fake_quant_grad". Train first and quantize afterwards, or \
+      choose a quantizer that has it.
+      """
     case .wrongTensor(let plugin, let function, let argument, let found, let expected):
       """
       "\(argument)" for "\(function)" of plugin "\(plugin)" is \(found) but must be \(expected).

@@ -3,78 +3,41 @@ internal import BillhookTensor
 
 /// What the host verifies of a quantizer's answers before it believes them.
 extension Quantizer {
-  func checked(
-    _ given: bh_qlayout, _ layer: LayerContext, _ shape: [Int], maxBits: Int
-  ) throws(PluginError) -> QuantizationLayout {
-    func wrong(_ field: String, _ found: String, _ expected: String) -> PluginError {
-      wrongResult("layout", layer, "\"\(field)\"", found, expected)
-    }
-    let isSigned = Int32(given.q_code) == BH_CODE_INT
-    guard isSigned || Int32(given.q_code) == BH_CODE_UINT else {
-      throw wrong("q_code", "\(given.q_code)", "\(BH_CODE_INT) (int) or \(BH_CODE_UINT) (uint)")
-    }
-    guard given.q_bits == 8 else { throw wrong("q_bits", "\(given.q_bits)", "8") }
-    let type: ClosedRange<Int64> = isSigned ? -128...127 : 0...255
-    guard given.qmin < given.qmax, type.contains(given.qmin), type.contains(given.qmax) else {
-      throw wrong(
-        "qmin, qmax", "\(given.qmin), \(given.qmax)",
-        "within \(type.lowerBound) to \(type.upperBound), qmin below qmax")
-    }
-    guard given.qmax - given.qmin < 1 << maxBits else {
-      throw wrong(
-        "qmax - qmin", "\(given.qmax - given.qmin)",
-        "less than \(1 << maxBits): integers of this layer may use \(maxBits) bits")
-    }
-    guard given.symmetric <= 1, given.symmetric == 0 || (given.qmin <= 0 && given.qmax >= 0) else {
-      throw wrong("symmetric", "\(given.symmetric)", "0, or 1 when qmin to qmax holds 0")
-    }
-    let granularity: QuantizationLayout.Granularity
-    switch (Int32(truncatingIfNeeded: given.granularity), layer.role) {
-    case (BH_QGRANULARITY_TENSOR, _): granularity = .tensor
-    case (BH_QGRANULARITY_AXIS, .weight):
-      guard shape.indices.contains(Int(given.axis)) else {
-        throw wrong("axis", "\(given.axis)", "an axis of \(shape)")
-      }
-      granularity = .axis(Int(given.axis))
-    default:
-      throw wrong(
-        "granularity", "\(given.granularity)",
-        layer.role == .weight
-          ? "\(BH_QGRANULARITY_TENSOR) (tensor) or \(BH_QGRANULARITY_AXIS) (axis)"
-          : "\(BH_QGRANULARITY_TENSOR) (tensor) for an activation")
-    }
-    return QuantizationLayout(
-      elementType: isSigned ? .int8 : .uint8, minimum: Int(given.qmin), maximum: Int(given.qmax),
-      isSymmetric: given.symmetric == 1, granularity: granularity)
-  }
-
   func check(
-    _ parameters: QuantizationParameters, _ layout: QuantizationLayout, _ layer: LayerContext
+    _ parameters: QuantizationParameters, _ layout: QuantizationLayout, _ layer: LayerContext,
+    _ function: String
   ) throws(PluginError) {
     for (index, scale) in parameters.scale.elements(of: Float.self).enumerated() {
       guard scale.isFinite, scale > 0 else {
         throw wrongResult(
-          "calibrate", layer, "scale \(index)", "\(scale)", "written, finite and above 0")
+          function, layer, "scale \(index)", "\(scale)", "written, finite and above 0")
       }
     }
+    for (index, entry) in (parameters.table?.elements(of: Float.self) ?? []).enumerated() {
+      guard entry.isFinite else {
+        throw wrongResult(
+          function, layer, "table entry \(index)", "\(entry)", "written and finite")
+      }
+    }
+    guard layout.formula == .affine else { return }
     let range = layout.isSymmetric ? 0...0 : layout.minimum...layout.maximum
     for (index, zero) in (parameters.zeroPoint.integers() ?? []).enumerated() {
       guard range.contains(zero) else {
         throw wrongResult(
-          "calibrate", layer, "zero point \(index)", "\(zero)",
+          function, layer, "zero point \(index)", "\(zero)",
           layout.isSymmetric ? "0" : "\(range.lowerBound) to \(range.upperBound)")
       }
     }
   }
 
   func checkRange(
-    _ integers: Tensor, _ layout: QuantizationLayout, _ layer: LayerContext
+    _ integers: Tensor, _ layout: QuantizationLayout, _ layer: LayerContext, _ function: String
   ) throws(PluginError) {
     let isSigned = layout.elementType == .int8
     // Nothing can be outside of the type's whole range.
-    guard layout.minimum > (isSigned ? -128 : 0) || layout.maximum < (isSigned ? 127 : 255) else {
-      return
-    }
+    guard layout.formula != .opaque,
+      layout.minimum > (isSigned ? -128 : 0) || layout.maximum < (isSigned ? 127 : 255)
+    else { return }
     let bad: (Int, Int)? =
       isSigned
       ? integers.withUnsafeElements(of: Int8.self) {
@@ -85,7 +48,7 @@ extension Quantizer {
       }
     if let (index, value) = bad {
       throw wrongResult(
-        "quantize", layer, "integer \(index)", "\(value)",
+        function, layer, "integer \(index)", "\(value)",
         "\(layout.minimum) to \(layout.maximum)")
     }
   }
@@ -104,9 +67,12 @@ extension Quantizer {
     _ parameters: QuantizationParameters, _ layout: QuantizationLayout, _ shape: [Int],
     _ function: String
   ) throws(PluginError) {
-    let expected = layout.parameterShape(shape)
-    try expect(parameters.scale, .float32, expected, function, "scale")
-    try expect(parameters.zeroPoint, layout.elementType, expected, function, "zeroPoint")
+    try expect(parameters.scale, .float32, layout.scaleShape(shape), function, "scale")
+    try expect(
+      parameters.zeroPoint, layout.elementType, layout.zeroPointShape(shape), function, "zeroPoint")
+    guard layout.formula == .codebook else { return }
+    try expect(
+      parameters.table ?? Tensor(zeros: [0]), .float32, [layout.maximum + 1], function, "table")
   }
 
   func wrongResult(

@@ -5,23 +5,26 @@ public import BillhookTensor
 /// An instance of a quantizer plugin. Use it on one thread at a time.
 public final class Quantizer {
   public let descriptor: PluginDescriptor
-  private let instance: PluginInstance
-  private let functions: bh_quantizer
+  let instance: PluginInstance
+  let functions: bh_quantizer
+  /// The plugin's `billhook.quant-export/1`, or nil.
+  let export: bh_quant_export?
 
-  init(instance: PluginInstance, functions: bh_quantizer) {
+  init(instance: PluginInstance, functions: bh_quantizer, export: bh_quant_export? = nil) {
     descriptor = instance.plugin.descriptor
     self.instance = instance
     self.functions = functions
+    self.export = export
   }
 
-  /// How a tensor of this shape will be stored.
+  /// How a tensor of this shape will be stored; nil when the plugin leaves it in float32.
   ///
-  /// - Parameter weightBits: The most bits that a weight's integers may use, 2...8; the host lowers
-  ///   it to 7 where a pair sum could saturate. Activations always have 8.
+  /// - Parameter weightBits: The most bits that a weight's affine integers may use, 2...8; the host
+  ///   lowers it to 7 where a pair sum could saturate. Activations always have 8.
   /// - Throws: ``PluginError``, also when the plugin asks for what the limit or the type forbids.
   public func layout(
     _ layer: LayerContext, shape: [Int], weightBits: Int
-  ) throws(PluginError) -> QuantizationLayout {
+  ) throws(PluginError) -> QuantizationLayout? {
     guard (2...8).contains(weightBits) else {
       throw .wrongTensor(
         plugin: descriptor.id, function: "layout", argument: "weightBits", found: "\(weightBits)",
@@ -31,117 +34,152 @@ public final class Quantizer {
     var given = bh_qlayout()
     given.struct_size = UInt32(MemoryLayout<bh_qlayout>.size)
     given.max_bits = UInt32(maxBits)
-    let context = instance.context(layer)
-    try layer.withLayer(shape: shape) { (cLayer) throws(PluginError) in
-      _ = try context.run("layout") { call in
-        withUnsafeMutablePointer(to: &given) {
-          functions.layout(instance.pointer, call, cLayer, $0)
-        }
+    var status = BH_OK
+    let error = run("layout", layer, shape) { call, cLayer in
+      status = withUnsafeMutablePointer(to: &given) {
+        functions.layout(instance.pointer, call, cLayer, $0)
       }
+      return status
     }
-    return try checked(given, layer, shape, maxBits: maxBits)
+    if let error { throw error }
+    if status == BH_SKIP { return nil }
+    let reader = LayoutReader(quantizer: self, layer: layer, shape: shape, maxBits: maxBits)
+    return try reader.layout(given)
   }
 
-  /// Scale and zero point from the values (a weight), or from a range `[minimum, maximum]` given as
-  /// the two-element tensor that stands for an activation.
+  /// True when the plugin wants to see activations, not only their range.
+  public var observesActivations: Bool { functions.observe != nil }
+
+  /// Shows an activation of one calibration batch to a plugin that ``observesActivations``.
+  public func observe(_ layer: LayerContext, values: Tensor) throws(PluginError) {
+    guard let observe = functions.observe else { return }
+    try expect(values, .float32, values.shape, "observe", "values")
+    let tensors = BorrowedTensors()
+    let x = tensors.input(values)
+    let error = run("observe", layer, values.shape) { call, cLayer in
+      observe(instance.pointer, call, cLayer, x)
+    }
+    if let error { throw error }
+  }
+
+  /// Scale, zero point and table from the values (a weight), or from a range `[minimum, maximum]`
+  /// given as the two-element tensor that stands for an activation.
   public func calibrate(
     _ layer: LayerContext, _ layout: QuantizationLayout, values: Tensor
   ) throws(PluginError) -> QuantizationParameters {
     try expect(
       values, .float32, layer.role == .activation ? [2] : values.shape, "calibrate", "values")
-    let shape = layout.parameterShape(values.shape)
-    var scale = Tensor(zeros: shape)
-    var zeroPoint = Tensor(zeros: shape, layout.elementType)
+    guard layout.formula != .opaque else { return emptyParameters(layout, values.shape) }
     let tensors = BorrowedTensors()
-    try scale.withUnsafeMutableElements(of: Float.self) { (scales) throws(PluginError) in
-      scales.update(repeating: .nan)
-      try zeroPoint.withUnsafeMutableBytes { (zeros) throws(PluginError) in
-        var parameters = bh_qparams()
-        parameters.struct_size = UInt32(MemoryLayout<bh_qparams>.size)
-        parameters.scale = tensors.view(scales.baseAddress, .float32, shape: shape)
-        parameters.zero_point = tensors.view(zeros.baseAddress, layout.elementType, shape: shape)
-        let x = tensors.input(values)
-        try run("calibrate", layer, values.shape) { call, cLayer in
-          var cLayout = layout.cLayout
-          return functions.calibrate(
-            instance.pointer, call, cLayer, &cLayout, x, &parameters)
-        }
+    let x = tensors.input(values)
+    let result = try self.parameters(layout, values.shape, tensors) { parameters in
+      run("calibrate", layer, values.shape, layout) { call, cLayer, cLayout in
+        functions.calibrate(instance.pointer, call, cLayer, cLayout, x, parameters)
       }
     }
-    let result = QuantizationParameters(scale: scale, zeroPoint: zeroPoint)
-    try check(result, layout, layer)
+    try check(result, layout, layer, "calibrate")
     return result
   }
 
-  /// Integers in the layout's element type, shape of `values`.
+  /// Integers in the layout's element type, shape of `values`; of an opaque layout its bytes,
+  /// `[blocks, bytes of a block]`.
   public func quantize(
     _ layer: LayerContext, _ layout: QuantizationLayout, _ parameters: QuantizationParameters,
     values: Tensor
   ) throws(PluginError) -> Tensor {
     try expect(values, .float32, values.shape, "quantize", "values")
     try expect(parameters, layout, values.shape, "quantize")
-    var integers = Tensor(zeros: values.shape, layout.elementType)
+    let shape = layout.integerShape(values.shape)
+    var integers = Tensor(zeros: shape, layout.elementType)
     let tensors = BorrowedTensors()
-    try integers.withUnsafeMutableBytes { (bytes) throws(PluginError) in
-      var cParameters = cParameters(parameters, tensors)
+    let error: PluginError? = integers.withUnsafeMutableBytes { bytes in
+      var cParameters = cParameters(parameters, layout, tensors)
       let x = tensors.input(values)
-      let out = tensors.view(bytes.baseAddress, layout.elementType, shape: values.shape)
-      try run("quantize", layer, values.shape) { call, cLayer in
-        var cLayout = layout.cLayout
-        return functions.quantize(
-          instance.pointer, call, cLayer, &cLayout, &cParameters, x, out)
+      let out = tensors.view(bytes.baseAddress, layout.elementType, shape: shape)
+      return run("quantize", layer, values.shape, layout) { call, cLayer, cLayout in
+        functions.quantize(instance.pointer, call, cLayer, cLayout, &cParameters, x, out)
       }
     }
-    try checkRange(integers, layout, layer)
+    if let error { throw error }
+    try checkRange(integers, layout, layer, "quantize")
     return integers
   }
 
-  /// float32 values, shape of `integers`.
+  /// float32 values.
+  ///
+  /// - Parameter shape: Of the tensor; needed for an opaque layout alone, else that of `integers`.
   public func dequantize(
     _ layer: LayerContext, _ layout: QuantizationLayout, _ parameters: QuantizationParameters,
-    integers: Tensor
+    integers: Tensor, shape: [Int]? = nil
   ) throws(PluginError) -> Tensor {
-    try expect(integers, layout.elementType, integers.shape, "dequantize", "integers")
-    try expect(parameters, layout, integers.shape, "dequantize")
-    var values = Tensor(zeros: integers.shape)
-    let tensors = BorrowedTensors()
-    try values.withUnsafeMutableElements(of: Float.self) { (out) throws(PluginError) in
-      out.update(repeating: .nan)
-      var cParameters = cParameters(parameters, tensors)
+    let shape = shape ?? integers.shape
+    try expect(
+      integers, layout.elementType, layout.integerShape(shape), "dequantize", "integers")
+    try expect(parameters, layout, shape, "dequantize")
+    return try values("dequantize", layer, shape) { tensors, view in
+      var cParameters = cParameters(parameters, layout, tensors)
       let q = tensors.input(integers)
-      let view = tensors.view(out.baseAddress, .float32, shape: integers.shape)
-      try run("dequantize", layer, integers.shape) { call, cLayer in
-        var cLayout = layout.cLayout
-        return functions.dequantize(
-          instance.pointer, call, cLayer, &cLayout, &cParameters, q, view)
+      return run("dequantize", layer, shape, layout) { call, cLayer, cLayout in
+        functions.dequantize(instance.pointer, call, cLayer, cLayout, &cParameters, q, view)
       }
-      if bh_count_nonfinite_f32(out.baseAddress, Int64(out.count)) != 0,
-        let index = firstNotFinite(UnsafeBufferPointer(out))
-      {
-        throw wrongResult(
-          "dequantize", layer, "value \(index)", "\(out[index])", "written and finite")
-      }
-    }
-    return values
-  }
-
-  private func run(
-    _ function: String, _ layer: LayerContext, _ shape: [Int],
-    _ body: (UnsafeMutablePointer<bh_call>, UnsafePointer<bh_layer>) -> bh_status
-  ) throws(PluginError) {
-    let context = instance.context(layer)
-    try layer.withLayer(shape: shape) { (cLayer) throws(PluginError) in
-      _ = try context.run(function) { call in body(call, UnsafePointer(cLayer)) }
     }
   }
 
-  private func cParameters(
-    _ parameters: QuantizationParameters, _ tensors: BorrowedTensors
-  ) -> bh_qparams {
-    var result = bh_qparams()
-    result.struct_size = UInt32(MemoryLayout<bh_qparams>.size)
-    result.scale = tensors.input(parameters.scale)
-    result.zero_point = tensors.input(parameters.zeroPoint)
-    return result
+  // MARK: - Training
+
+  /// Whether a gradient can pass through a tensor of this layout.
+  public func isTrainable(_ layout: QuantizationLayout) -> Bool {
+    functions.fake_quant_grad != nil || layout.formula == .affine
+  }
+
+  /// What is left of the values after quantization: the plugin's `fake_quant`, or what its
+  /// `dequantize` makes of its `quantize`.
+  public func fakeQuantize(
+    _ layer: LayerContext, _ layout: QuantizationLayout, _ parameters: QuantizationParameters,
+    values: Tensor
+  ) throws(PluginError) -> Tensor {
+    guard let fakeQuantize = functions.fake_quant else {
+      let integers = try quantize(layer, layout, parameters, values: values)
+      return try dequantize(
+        layer, layout, parameters, integers: integers, shape: values.shape)
+    }
+    try expect(parameters, layout, values.shape, "fake_quant")
+    return try self.values("fake_quant", layer, values.shape) { tensors, view in
+      var cParameters = cParameters(parameters, layout, tensors)
+      let x = tensors.input(values)
+      return run("fake_quant", layer, values.shape, layout) { call, cLayer, cLayout in
+        fakeQuantize(instance.pointer, call, cLayer, cLayout, &cParameters, x, view)
+      }
+    }
+  }
+
+  /// dLoss/dx from dLoss/dy, for y = fakeQuantize(x): the plugin's `fake_quant_grad`, or, for an
+  /// affine layout, the gradient itself where x lies within the integers and 0 where it is clipped.
+  ///
+  /// - Throws: ``PluginError/noGradient(plugin:layer:formula:)`` unless ``isTrainable(_:)``.
+  ///
+  /// Source: Bengio, Léonard and Courville, *Estimating or Propagating Gradients Through Stochastic
+  /// Neurons for Conditional Computation*, 2013, section 3.1, arXiv:1308.3432.
+  public func fakeQuantizeGradient(
+    _ layer: LayerContext, _ layout: QuantizationLayout, _ parameters: QuantizationParameters,
+    values: Tensor, gradient: Tensor
+  ) throws(PluginError) -> Tensor {
+    try expect(gradient, .float32, values.shape, "fake_quant_grad", "gradient")
+    try expect(parameters, layout, values.shape, "fake_quant_grad")
+    guard let function = functions.fake_quant_grad else {
+      guard layout.formula == .affine else {
+        throw .noGradient(
+          plugin: descriptor.id, layer: layer.name, formula: layout.formula.rawValue)
+      }
+      return StraightThrough(layout, parameters, values.shape).gradient(values, gradient)
+    }
+    return try self.values("fake_quant_grad", layer, values.shape) { tensors, view in
+      var cParameters = cParameters(parameters, layout, tensors)
+      let x = tensors.input(values)
+      let dy = tensors.input(gradient)
+      return run("fake_quant_grad", layer, values.shape, layout) { call, cLayer, cLayout in
+        function(instance.pointer, call, cLayer, cLayout, &cParameters, x, dy, view)
+      }
+    }
   }
 }

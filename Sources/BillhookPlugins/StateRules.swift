@@ -50,5 +50,5 @@ struct StateRules {
 
 extension bh_quantizer {
   /// Whether an instance learns from data before it calibrates.
-  var observes: Bool { false }
+  var observes: Bool { observe != nil }
 }

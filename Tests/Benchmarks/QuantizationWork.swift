@@ -14,7 +14,9 @@ func timeQuantization(_ bench: Bench) throws {
   var scales = Tensor(zeros: [0])
   try bench.time(work, runs: 5, warmUpRuns: 1) {
     integers = Tensor(zeros: [0], .int8)
-    let layout = try quantizer.layout(layer, shape: weight.shape, weightBits: 8)
+    guard let layout = try quantizer.layout(layer, shape: weight.shape, weightBits: 8) else {
+      throw WrongResult("the quantizer leaves a weight of \(weight.shape) out")
+    }
     let parameters = try quantizer.calibrate(layer, layout, values: weight)
     integers = try quantizer.quantize(layer, layout, parameters, values: weight)
     scales = parameters.scale

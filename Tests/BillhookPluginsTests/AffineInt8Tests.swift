@@ -41,7 +41,8 @@ import Testing
   @Test func `a weight is quantized as by hand`() throws {
     let weight = Tensor([1.27, -0.635, 0.01, 0, 2.54, -2.54] as [Float], shape: [2, 3])
     let quantizer = try Self.quantizer()
-    let layout = try quantizer.layout(layer(), shape: weight.shape, weightBits: 8)
+    let layout = try #require(
+      try quantizer.layout(layer(), shape: weight.shape, weightBits: 8))
     let parameters = try quantizer.calibrate(layer(), layout, values: weight)
     #expect(parameters.scale.elements(of: Float.self) == [1.27 / 127, 2.54 / 127])
     #expect(parameters.zeroPoint == Tensor([0, 0] as [Int8]))
@@ -53,7 +54,8 @@ import Testing
 
   @Test func `an activation's range includes zero exactly`() throws {
     let quantizer = try Self.quantizer(["scheme": .string("asymmetric")])
-    let layout = try quantizer.layout(Self.activation, shape: [1, 8], weightBits: 8)
+    let layout = try #require(
+      try quantizer.layout(Self.activation, shape: [1, 8], weightBits: 8))
     let range = Tensor([-1, 3] as [Float])
     let parameters = try quantizer.calibrate(Self.activation, layout, values: range)
     // scale = 4 / 255, zero point = round(1 / scale) = round(63.75) = 64.
@@ -85,7 +87,8 @@ import Testing
         let quantizer = try Self.quantizer([
           "weight_scheme": .string(scheme), "granularity": .string(granularity),
         ])
-        let layout = try quantizer.layout(layer, shape: shape, weightBits: 8)
+        let layout = try #require(
+          try quantizer.layout(layer, shape: shape, weightBits: 8))
         let parameters = try quantizer.calibrate(layer, layout, values: weight)
         let integers = try quantizer.quantize(layer, layout, parameters, values: weight)
         let back = try quantizer.dequantize(layer, layout, parameters, integers: integers)
@@ -116,7 +119,8 @@ import Testing
   func `an empty weight is legal`(shape: [Int]) throws {
     let quantizer = try Self.quantizer()
     let weight = Tensor(zeros: shape)
-    let layout = try quantizer.layout(layer(), shape: shape, weightBits: 8)
+    let layout = try #require(
+      try quantizer.layout(layer(), shape: shape, weightBits: 8))
     let parameters = try quantizer.calibrate(layer(), layout, values: weight)
     #expect(parameters.scale.shape == [shape[0]])
     let integers = try quantizer.quantize(layer(), layout, parameters, values: weight)
@@ -126,7 +130,8 @@ import Testing
   @Test func `zeros have scale one and stay zeros`() throws {
     let quantizer = try Self.quantizer()
     let weight = Tensor([0, 0, 1e-45, 0] as [Float], shape: [2, 2])
-    let layout = try quantizer.layout(layer(), shape: [2, 2], weightBits: 8)
+    let layout = try #require(
+      try quantizer.layout(layer(), shape: [2, 2], weightBits: 8))
     let parameters = try quantizer.calibrate(layer(), layout, values: weight)
     #expect(parameters.scale.elements(of: Float.self) == [1, Float.leastNormalMagnitude])
     let integers = try quantizer.quantize(layer(), layout, parameters, values: weight)
@@ -137,7 +142,8 @@ import Testing
   func `a weight that is not finite is refused`(bad: Float) throws {
     let quantizer = try Self.quantizer()
     let weight = Tensor([1, bad, 3, 4] as [Float], shape: [2, 2])
-    let layout = try quantizer.layout(layer(), shape: [2, 2], weightBits: 8)
+    let layout = try #require(
+      try quantizer.layout(layer(), shape: [2, 2], weightBits: 8))
     #expect(
       sentence { _ = try quantizer.calibrate(layer(), layout, values: weight) } == """
         Plugin "org.billhook.affine-int8" failed in "calibrate" on layer "conv": 1 of 4 values are \
@@ -147,7 +153,8 @@ import Testing
 
   @Test func `an activation is calibrated from two values`() throws {
     let quantizer = try Self.quantizer()
-    let layout = try quantizer.layout(Self.activation, shape: [4], weightBits: 8)
+    let layout = try #require(
+      try quantizer.layout(Self.activation, shape: [4], weightBits: 8))
     #expect(
       sentence {
         _ = try quantizer.calibrate(Self.activation, layout, values: Tensor(zeros: [3]))

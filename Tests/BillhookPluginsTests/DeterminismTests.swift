@@ -53,7 +53,8 @@ import Testing
     let weight = randomTensor([33, 2049], seed: 5)
     let integers = try Self.results {
       let quantizer = try AffineInt8Tests.quantizer()
-      let layout = try quantizer.layout(layer(), shape: weight.shape, weightBits: 8)
+      let layout = try #require(
+        try quantizer.layout(layer(), shape: weight.shape, weightBits: 8))
       let parameters = try quantizer.calibrate(layer(), layout, values: weight)
       return try quantizer.quantize(layer(), layout, parameters, values: weight)
     }

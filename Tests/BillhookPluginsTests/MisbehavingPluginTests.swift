@@ -188,7 +188,8 @@ import Testing
     let quantizer = try misbehaving("quantizer", .quantizer).makeQuantizer(["mode": .string(mode)])
     #expect(
       sentence {
-        let layout = try quantizer.layout(layer(), shape: [2, 2], weightBits: 7)
+        let layout = try #require(
+          try quantizer.layout(layer(), shape: [2, 2], weightBits: 7))
         let parameters = try quantizer.calibrate(layer(), layout, values: Self.weight)
         let integers = try quantizer.quantize(layer(), layout, parameters, values: Self.weight)
         _ = try quantizer.dequantize(layer(), layout, parameters, integers: integers)

@@ -162,6 +162,7 @@ static bh_status layout(void *self, bh_call *call, const bh_layer *layer, bh_qla
   out->q_code = mode == Q_TYPE ? BH_CODE_FLOAT : BH_CODE_INT;
   out->q_bits = 8;
   out->symmetric = 1;
+  out->export_flags = BH_QEXPORT_DEQUANT_EXACT | BH_QEXPORT_QUANT_EXACT;
   out->qmin = mode == Q_WIDE ? -128 : -63;
   out->qmax = mode == Q_RANGE ? 200 : 63;
   out->granularity = mode == Q_AXIS ? BH_QGRANULARITY_AXIS : BH_QGRANULARITY_TENSOR;
@@ -214,8 +215,9 @@ MODE(quantizer, quantizer_modes)
 
 static const bh_scorer scorer_hooks = {.struct_size = sizeof(bh_scorer), .score = score};
 static const bh_loss loss_hooks = {.struct_size = sizeof(bh_loss), .compute = compute};
-static const bh_quantizer quantizer_hooks = {sizeof(bh_quantizer), 0, layout, calibrate, quantize,
-                                             dequantize};
+static const bh_quantizer quantizer_hooks = {
+    .struct_size = sizeof(bh_quantizer), .layout = layout, .calibrate = calibrate,
+    .quantize = quantize, .dequantize = dequantize};
 
 #define PLUGIN(HOOK, ID, NAME) \
   .struct_size = sizeof(bh_plugin), .hook = HOOK, .id = "org.example.misbehaving." ID, \

@@ -82,10 +82,8 @@ extension QuantizationStage {
     let context = LayerContext(
       role: .activation, index: record.activations.count, name: value, op: "QuantizeLinear",
       outAxis: -1, inAxis: -1, groups: 1)
-    let stated: QuantizationLayout? = try quantizer.layout(
-      context, shape: found.shape, weightBits: 8)
-    guard let layout = stated, layout.granularity == .tensor,
-      [.int8, .uint8].contains(layout.elementType)
+    guard let layout = try quantizer.layout(context, shape: found.shape, weightBits: 8),
+      layout.claims.contains([.dequantizeExact, .quantizeExact])
     else {
       throw CompressionError.activationLayout(plugin: quantizer.descriptor.id, value: value)
     }

@@ -77,9 +77,9 @@ struct WeightQuantization {
   }
 
   private func attempt(_ weight: Tensor, _ layer: LayerContext, bits: Int) throws -> QuantizedWeight? {
-    let found: QuantizationLayout? = try quantizer.layout(
-      layer, shape: weight.shape, weightBits: bits)
-    guard let layout = found else { return nil }
+    guard let layout = try quantizer.layout(layer, shape: weight.shape, weightBits: bits) else {
+      return nil
+    }
     let parameters = try quantizer.calibrate(layer, layout, values: weight)
     let integers = try quantizer.quantize(layer, layout, parameters, values: weight)
     return QuantizedWeight(
