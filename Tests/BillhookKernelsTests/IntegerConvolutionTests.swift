@@ -114,7 +114,9 @@ import Testing
   }
 
   /// Powers of two make every other sum a tie; the others are no ties but near each other.
-  @Test(arguments: [0, 2, 6, 7], [2, 1024, 0.37, 777.7, 1e-38, .leastNonzeroMagnitude, 3e38] as [Float])
+  @Test(
+    arguments: [0, 2, 6, 7],
+    [2, 1024, 0.37, 777.7, 1e-38, .leastNonzeroMagnitude, 3e38] as [Float])
   func `outputs are rounded as a division would be`(index: Int, outScale: Float) {
     let subject = Self.cases[index]
     let (x, w) = numbers(subject, zeroPoint: 3, seed: 8)
