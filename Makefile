@@ -43,22 +43,35 @@ format: ## format the sources
 lint: ## check the format of the sources
 	swift format lint -s -r --parallel $(SWIFT_FILES)
 
-install: build ## install below PREFIX=/usr/local
+install: build install-files ## install below PREFIX=/usr/local
+
+# What `install` does with the files that are there, in BINARIES and here.
+SHARE = $(DESTDIR)$(PREFIX)/share
+LIB = $(DESTDIR)$(PREFIX)/lib
+.PHONY: install-files
+install-files:
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin include/billhook lib/billhook/plugins \
-	  share/billhook share/doc/billhook/recipes share/bash-completion/completions \
+	  lib/pkgconfig lib/cmake/billhook share/billhook/swift share/billhook/rust \
+	  share/doc/billhook/recipes share/bash-completion/completions \
 	  share/zsh/site-functions share/fish/vendor_completions.d)
 	install -m 755 $(BINARIES)/billhook $(DESTDIR)$(PREFIX)/bin
-	install -m 644 $(BINARIES)/libbillhook-plugin-*.so $(DESTDIR)$(PREFIX)/lib/billhook/plugins
-	install -m 644 PluginSDK/include/billhook/*.h $(DESTDIR)$(PREFIX)/include/billhook
-	install -m 644 PluginSDK/schema/recipe.schema.json $(DESTDIR)$(PREFIX)/share/billhook
-	install -m 644 README.md CHANGELOG.md LICENSE docs/*.md $(DESTDIR)$(PREFIX)/share/doc/billhook
-	install -m 644 docs/recipes/*.yaml $(DESTDIR)$(PREFIX)/share/doc/billhook/recipes
+	install -m 644 $(BINARIES)/libbillhook-plugin-*.so $(LIB)/billhook/plugins
+	install -m 644 PluginSDK/include/billhook/*.h PluginSDK/cxx/billhook/*.hpp \
+	  $(DESTDIR)$(PREFIX)/include/billhook
+	install -m 644 PluginSDK/schema/recipe.schema.json PluginSDK/billhook.map $(SHARE)/billhook
+	install -m 644 PluginSDK/swift/*.swift PluginSDK/install/module.modulemap $(SHARE)/billhook/swift
+	install -m 644 PluginSDK/rust/*.rs $(SHARE)/billhook/rust
+	install -m 644 PluginSDK/install/billhook.pc $(LIB)/pkgconfig
+	install -m 644 PluginSDK/install/*.cmake $(LIB)/cmake/billhook
+	rm -rf $(SHARE)/billhook/template
+	cp -R PluginSDK/template $(SHARE)/billhook/template
+	install -m 644 README.md CHANGELOG.md LICENSE docs/*.md $(SHARE)/doc/billhook
+	install -m 644 docs/recipes/*.yaml $(SHARE)/doc/billhook/recipes
 	$(BINARIES)/billhook --generate-completion-script bash \
-	  >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/billhook
-	$(BINARIES)/billhook --generate-completion-script zsh \
-	  >$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_billhook
+	  >$(SHARE)/bash-completion/completions/billhook
+	$(BINARIES)/billhook --generate-completion-script zsh >$(SHARE)/zsh/site-functions/_billhook
 	$(BINARIES)/billhook --generate-completion-script fish \
-	  >$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/billhook.fish
+	  >$(SHARE)/fish/vendor_completions.d/billhook.fish
 
 clean: ## remove everything that was built
 	rm -rf .build build

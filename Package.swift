@@ -60,7 +60,11 @@ let package = Package(
   ],
   targets: [
     .target(
-      name: "BillhookSDK", path: "PluginSDK", exclude: ["schema", "swift"], sources: ["src"]),
+      name: "BillhookSDK", path: "PluginSDK",
+      exclude: [
+        "billhook.map", "cxx", "install", "pkgconfig", "rust", "schema", "swift", "template",
+      ],
+      sources: ["src"]),
     .target(
       name: "BillhookPluginKit", dependencies: ["BillhookSDK"], path: "PluginSDK/swift",
       swiftSettings: strict),
