@@ -5,11 +5,11 @@ import Testing
 
 @Suite struct ExamplePluginTests {
   static func plugin() throws -> Plugin {
-    let path = try compiledPlugin("Plugins/Examples/c-geometric-median/geometric_median.c")
+    let path = try compiledPlugin("Plugins/Examples/cxx-geometric-median/geometric_median.cc")
     return try builtIns.plugin(path, hook: .scorer)
   }
 
-  @Test func `the example in C scores channels by their distances`() throws {
+  @Test func `the example in C++ scores channels by their distances`() throws {
     // Channels (0, 0), (3, 4), (6, 8): distances 5 and 10, 5 and 5, 10 and 5.
     let weight = Tensor([0, 0, 3, 4, 6, 8] as [Float], shape: [3, 2])
     let scores = try Self.plugin().makeScorer()

@@ -1,11 +1,12 @@
 internal import Foundation
 internal import Synchronization
 
-/// A C plugin of this package, compiled by the system's compiler against the SDK's headers alone.
+/// A plugin of this package in C, C++ or Rust, compiled by the system's compiler against the SDK
+/// alone.
 ///
 /// - Parameters:
 ///   - source: Path below the package's folder.
-///   - defines: What follows `-D`, such as `MAGIC=1`.
+///   - defines: What follows `-D`, such as `MAGIC=1`; for C and C++.
 /// - Returns: The path of the shared library, which is the same for the same arguments.
 public func compiledPlugin(_ source: String, defines: [String] = []) throws -> String {
   try PluginCompiler.compile(source, defines: defines)
@@ -38,20 +39,46 @@ private enum PluginCompiler {
       let name = URL(fileURLWithPath: source).deletingPathExtension().lastPathComponent
       let path = "\(folder)/\(name)-\(made.count).so"
       let compiler = Process()
-      compiler.executableURL = URL(fileURLWithPath: "/usr/bin/cc")
-      compiler.arguments =
-        ["-std=c11", "-O1", "-w", "-shared", "-fPIC", "-I", "\(packageFolder)/PluginSDK/include"]
-        + defines.map { "-D\($0)" } + ["\(packageFolder)/\(source)", "-o", path, "-lm"]
+      compiler.executableURL = URL(fileURLWithPath: "/bin/sh")
+      compiler.arguments = ["-ec", try commands(source, defines, path)]
       let errors = Pipe()
       compiler.standardError = errors
       try compiler.run()
       let text = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
       compiler.waitUntilExit()
       guard compiler.terminationStatus == 0 else {
-        throw Failure(description: "cc could not compile \(source): \(text)")
+        throw Failure(description: "\(source) could not be compiled: \(text)")
       }
       made[key] = path
       return path
+    }
+  }
+
+  /// What a shell does to compile a source, by its suffix.
+  private static func commands(
+    _ source: String, _ defines: [String], _ path: String
+  ) throws -> String {
+    func quoted(_ text: String) -> String {
+      "'" + text.replacingOccurrences(of: "'", with: "'\\''") + "'"
+    }
+    let sdk = quoted("\(packageFolder)/PluginSDK")
+    let file = quoted("\(packageFolder)/\(source)")
+    let shared =
+      "-O1 -w -shared -fPIC -fvisibility=hidden -I \(sdk)/include -I \(sdk)/cxx "
+      + "\(defines.map { quoted("-D\($0)") }.joined(separator: " ")) \(file) -o \(quoted(path)) -lm "
+      + "-Wl,--version-script=\(sdk)/billhook.map"
+    switch URL(fileURLWithPath: source).pathExtension {
+    case "c": return "/usr/bin/cc -std=c11 \(shared)"
+    case "cc": return "/usr/bin/c++ -std=c++17 \(shared)"
+    case "rs":
+      // Debian's compiler, whatever else is on the path.
+      let rustc = "/usr/bin/rustc --edition 2021 -O"
+      let binding = quoted("\(path).rlib")
+      return "\(rustc) --crate-type rlib --crate-name billhook \(sdk)/rust/billhook.rs "
+        + "-o \(binding)\n"
+        + "\(rustc) -C strip=symbols --crate-type cdylib --extern billhook=\(binding) \(file) "
+        + "-o \(quoted(path))"
+    default: throw Failure(description: "nobody knows how to compile \(source)")
     }
   }
 }
