@@ -46,7 +46,7 @@ final class CallContext: @unchecked Sendable {
   func run(
     _ function: String, _ body: (UnsafeMutablePointer<bh_call>) -> bh_status
   ) throws(PluginError) -> bh_status {
-    let status = enter(body)
+    let status = timed(function) { enter(body) }
     guard let failed = failure.withLock({ $0 }) ?? Self.failure(status) else { return status }
     if let change = failed.floatingPoint {
       throw .changedFloatingPoint(
@@ -56,6 +56,15 @@ final class CallContext: @unchecked Sendable {
     throw .failed(
       plugin: plugin.descriptor.id, function: function, layer: layer?.name, status: failed.status,
       message: failed.message)
+  }
+
+  /// Tells the observer how long a call was, if it wants to know.
+  private func timed(_ function: String, _ call: () -> bh_status) -> bh_status {
+    guard let called = plugin.observer.called else { return call() }
+    let start = ContinuousClock.now
+    let status = call()
+    called(plugin.descriptor.id, function, ContinuousClock.now - start)
+    return status
   }
 
   /// Calls the plugin on this thread with a `bh_call` of its own, and guards the floating-point mode.

@@ -2,14 +2,14 @@ import BillhookTestSupport
 import Foundation
 import Testing
 
-/// A plugin in C on a real network, named by its path.
+/// A plugin in C++ on a real network, named by its path.
 @Suite(.enabled(if: RealData.hasFashionMNIST, "needs the package dataset-fashion-mnist"))
 struct PluginByPathTests {
   private let folder = TemporaryFolder()
-  private let source = "Plugins/Examples/c-geometric-median/geometric_median.c"
+  private let source = "Plugins/Examples/cxx-geometric-median/geometric_median.cc"
 
   @Test(arguments: ["l1", "l2"])
-  func `the C example chooses the channels of a trained network`(distance: String) throws {
+  func `the C++ example chooses the channels of a trained network`(distance: String) throws {
     try TrainedNetworks.copy("teacher.onnx", to: folder)
     let plugin = try compiledPlugin(source)
     let pruned = try BillhookProcess(

@@ -2,85 +2,25 @@ import BillhookTestSupport
 import Foundation
 import Testing
 
-/// The commands of README.md, run in order on few samples.
-///
-/// Every block marked `console` is run: each line behind `$ ` with the lines that continue it. A C
-/// block is written to the file that its first line names, as in `// far.c: …`.
 @Suite(.enabled(if: RealData.hasFashionMNIST, "needs the package dataset-fashion-mnist"))
 struct ReadmeTests {
   private let folder = TemporaryFolder()
 
   @Test func `the commands of the readme work`() throws {
-    let text = try String(
-      contentsOf: PackageFolder.url.appendingPathComponent("README.md"), encoding: .utf8)
-    for name in ["PluginSDK", "Plugins", "docs"] {
-      try FileManager.default.createSymbolicLink(
-        atPath: folder(name), withDestinationPath: PackageFolder.url.path + "/" + name)
-    }
-    var commands = 0
-    for block in blocks(text) {
-      if block.kind == "c", let name = block.lines.first?.split(separator: " ").dropFirst().first {
-        _ = folder.file(
-          name.trimmingCharacters(in: [":"]), Array(block.lines.joined(separator: "\n").utf8) + [10]
-        )
-      }
-      guard block.kind == "console" else { continue }
-      for command in shellCommands(block.lines) {
-        let result = try BillhookProcess(
-          URL(fileURLWithPath: "/bin/sh"), ["-ec", onFewSamples(command)], folder: folder.path)
-        #expect(result.code == 0, "\(command)\n\(result.errors)")
-        commands += 1
-      }
-    }
-    #expect(commands >= 8)
+    #expect(try DocumentedCommands("README.md").run(in: folder) >= 8)
   }
 
   @Test func `the readme can be read in one sitting`() throws {
-    let text = try String(
-      contentsOf: PackageFolder.url.appendingPathComponent("README.md"), encoding: .utf8)
-    #expect(text.split(separator: "\n", omittingEmptySubsequences: false).count < 250)
-    #expect(text.contains("make demo"))
-    #expect(text.contains("make test"))
+    let readme = try DocumentedCommands("README.md")
+    #expect(readme.lineCount < 250)
+    #expect(readme.contains("make demo"))
+    #expect(readme.contains("make test"))
   }
 
-  private func blocks(_ text: String) -> [(kind: String, lines: [String])] {
-    var blocks: [(kind: String, lines: [String])] = []
-    var isInside = false
-    for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
-      if line.hasPrefix("```") {
-        if !isInside { blocks.append((String(line.dropFirst(3)), [])) }
-        isInside.toggle()
-      } else if isInside {
-        blocks[blocks.count - 1].lines.append(String(line))
-      }
+  @Test func `the commands of the plugin author's guide work`() throws {
+    #expect(try DocumentedCommands("docs/plugins.md").run(in: folder) >= 8)
+    for name in ["sweep.csv", "sweep.json", "sweep.svg"] {
+      #expect(!folder.bytes("compared/\(name)").isEmpty)
     }
-    return blocks
-  }
-
-  private func shellCommands(_ lines: [String]) -> [String] {
-    var commands: [String] = []
-    var continues = false
-    for line in lines {
-      if line.hasPrefix("$ ") {
-        commands.append(String(line.dropFirst(2)))
-      } else if continues {
-        commands[commands.count - 1] += "\n" + line
-      }
-      continues = (line.hasPrefix("$ ") || continues) && line.hasSuffix("\\")
-    }
-    return commands
-  }
-
-  private func onFewSamples(_ command: String) -> String {
-    var command = command
-    for (pattern, replacement) in [
-      (#"fashion-mnist:train(,limit=\d+)?"#, "fashion-mnist:train,limit=600"),
-      (#"fashion-mnist:test"#, "fashion-mnist:test,limit=200"),
-      (#"--epochs \d+"#, "--epochs 1"),
-    ] {
-      command = command.replacingOccurrences(
-        of: pattern, with: replacement, options: .regularExpression)
-    }
-    return command
   }
 }

@@ -93,20 +93,25 @@ public struct PluginListing: Sendable, Codable, Equatable {
 }
 
 extension PluginListing {
+  /// Describes a plugin found by id or path.
+  public static func find(
+    _ idOrPath: String, hook: PluginDescriptor.Hook?, in catalog: PluginCatalog
+  ) throws -> PluginListing {
+    PluginListing(try plugin(idOrPath, hook: hook, in: catalog).descriptor)
+  }
+
   /// Finds a plugin by id or path, whatever its hook.
   ///
   /// - Parameter hook: The hook to look for; nil tries all.
   /// - Throws: `PluginError` of the last hook that was tried.
-  public static func find(
+  static func plugin(
     _ idOrPath: String, hook: PluginDescriptor.Hook?, in catalog: PluginCatalog
-  ) throws -> PluginListing {
+  ) throws -> Plugin {
     // An unknown id gets the answer of a scorer, the most common kind.
     let hooks: [PluginDescriptor.Hook] = hook.map { [$0] } ?? [.quantizer, .loss, .scorer]
     for hook in hooks.dropLast() {
-      if let plugin = try? catalog.plugin(idOrPath, hook: hook) {
-        return PluginListing(plugin.descriptor)
-      }
+      if let plugin = try? catalog.plugin(idOrPath, hook: hook) { return plugin }
     }
-    return PluginListing(try catalog.plugin(idOrPath, hook: hooks.last!).descriptor)
+    return try catalog.plugin(idOrPath, hook: hooks.last!)
   }
 }
