@@ -23,7 +23,7 @@ constexpr int64_t kPixels = 6;
 int64_t Block() { return kVectors * static_cast<int64_t>(hn::Lanes(D32())); }
 
 // Loops over pixels and vectors are unrolled whole, so that the sums stay in registers.
-template <int P>
+template <int P, int32_t kType>
 HWY_INLINE void Tile(const IntegerTask &task, int64_t block, int64_t pixel) {
   const D32 d32;
   const D16 d16;
@@ -62,19 +62,32 @@ HWY_INLINE void Tile(const IntegerTask &task, int64_t block, int64_t pixel) {
     for (int v = 0; v < kVectors; v++) {
       const int64_t channel = block * w.block + v * lanes;
       if (channel < w.outputs)
-        StoreResult(*task.epilogue, hn::RearrangeToOddPlusEven(sum[p][v], odd[p][v]), channel,
-                    w.outputs - channel, task.out, (pixel + p) * task.out_stride + channel);
+        StoreResult<kType>(*task.epilogue, hn::RearrangeToOddPlusEven(sum[p][v], odd[p][v]),
+                           channel, w.outputs - channel, task.out,
+                           (pixel + p) * task.out_stride + channel);
     }
   }
 }
 
-void Run(const IntegerTask &task, int64_t begin, int64_t end) {
+template <int32_t kType>
+void RunTyped(const IntegerTask &task, int64_t begin, int64_t end) {
   const int64_t blocks = (task.weights->outputs + task.weights->block - 1) / task.weights->block;
   for (int64_t block = 0; block < blocks; block++) {
     int64_t pixel = begin;
-    for (; pixel + kPixels <= end; pixel += kPixels) Tile<kPixels>(task, block, pixel);
-    for (; pixel + 2 <= end; pixel += 2) Tile<2>(task, block, pixel);
-    for (; pixel < end; pixel++) Tile<1>(task, block, pixel);
+    for (; pixel + kPixels <= end; pixel += kPixels) Tile<kPixels, kType>(task, block, pixel);
+    for (; pixel + 2 <= end; pixel += 2) Tile<2, kType>(task, block, pixel);
+    for (; pixel < end; pixel++) Tile<1, kType>(task, block, pixel);
+  }
+}
+
+void Run(const IntegerTask &task, int64_t begin, int64_t end) {
+  switch (task.epilogue->out_type) {
+    case BH_TYPE_F32:
+      return RunTyped<BH_TYPE_F32>(task, begin, end);
+    case BH_TYPE_U8:
+      return RunTyped<BH_TYPE_U8>(task, begin, end);
+    default:
+      return RunTyped<BH_TYPE_S8>(task, begin, end);
   }
 }
 

@@ -22,12 +22,13 @@ struct PackedWeights {
   int64_t pairs() const { return (length + 1) / 2; }
 };
 
-// What becomes of the sums; [O] arrays are padded to a multiple of the block.
+// What becomes of the sums: y = sum * scale + bias, between low and high. [O] arrays are padded to
+// a multiple of the block.
 struct Epilogue {
   std::vector<float> scale, bias;
-  int32_t activation;  // BH_ACTIVATION_*; SIGMOID is left to the caller
-  float low, high;
   int32_t out_type;  // BH_TYPE_*
+  // U8, S8: y / out_scale is what must lie between low and high, which also keep it in the type.
+  float low, high;
   float out_scale;
   int32_t out_zero_point;
   float out_inverse;  // 1 / out_scale, or 0 when it is not a normal number

@@ -1,5 +1,6 @@
 // Layers that run on integers.
 #include <cmath>
+#include <limits>
 
 #include "integer_layer.h"
 #include "parallel.h"
@@ -39,14 +40,26 @@ std::vector<float> padded(const float *values, int64_t count, float filler) {
 
 Epilogue epilogue(const bh_requantize &out, int64_t outputs) {
   const std::vector<float> none(outputs, 0);
+  float low = -std::numeric_limits<float>::infinity(), high = -low;
+  if (out.activation.kind == BH_ACTIVATION_RELU) low = 0;
+  if (out.activation.kind == BH_ACTIVATION_CLIP) {
+    low = out.activation.low;
+    high = out.activation.high;
+  }
+  if (out.out_type != BH_TYPE_F32) {
+    // Division keeps the order, so it does not matter which side of it the bounds are on.
+    const auto zero = static_cast<float>(out.out_zero_point);
+    const float least = (out.out_type == BH_TYPE_S8 ? -128 : 0) - zero, most = least + 255;
+    low = std::fmin(std::fmax(low / out.out_scale, least), most);
+    high = std::fmin(std::fmax(high / out.out_scale, least), most);
+  }
   const float inverse = 1 / out.out_scale;
   const bool exact = std::isnormal(inverse) && std::isnormal(out.out_scale);
   return {padded(out.scale, outputs, 0),
           padded(out.bias ? out.bias : none.data(), outputs, 0),
-          out.activation.kind,
-          out.activation.low,
-          out.activation.high,
           out.out_type,
+          low,
+          high,
           out.out_scale,
           out.out_zero_point,
           exact ? inverse : 0};

@@ -11,6 +11,8 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "winograd_transform-inl.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace billhook {
 namespace HWY_NAMESPACE {
@@ -24,49 +26,8 @@ constexpr int kVectors = 2;
 constexpr int kTiles = HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64 ? 12 : 6;
 constexpr int64_t kMaxLanes = HWY_MAX_BYTES / sizeof(float);
 
-constexpr float kRoot = 1.41421356f, kHalfRoot = 0.70710678f;
-
 int64_t ChannelBlock() { return std::max<int64_t>(8, static_cast<int64_t>(hn::Lanes(D()))); }
 int64_t PanelWidth() { return kVectors * static_cast<int64_t>(hn::Lanes(D())); }
-
-// One row or column of the input's transform: out = B^T in.
-HWY_INLINE void Transform(const V (&in)[4], V (&out)[4]) {
-  out[0] = hn::Sub(in[0], in[2]);
-  out[1] = hn::Add(in[1], in[2]);
-  out[2] = hn::Sub(in[2], in[1]);
-  out[3] = hn::Sub(in[1], in[3]);
-}
-
-HWY_INLINE void Transform(const V (&in)[6], V (&out)[6]) {
-  const D d;
-  const V middle = hn::Set(d, 2.5f), two = hn::Set(d, 2.f), half = hn::Set(d, .5f);
-  const V root = hn::Set(d, kRoot), half_root = hn::Set(d, kHalfRoot);
-  out[0] = hn::NegMulAdd(middle, in[2], hn::Add(in[0], in[4]));
-  const V even1 = hn::NegMulAdd(two, in[2], in[4]), odd1 = hn::NegMulAdd(two, in[1], in[3]);
-  out[1] = hn::MulAdd(half_root, odd1, even1);
-  out[2] = hn::NegMulAdd(half_root, odd1, even1);
-  const V even2 = hn::NegMulAdd(half, in[2], in[4]), odd2 = hn::NegMulAdd(half, in[1], in[3]);
-  out[3] = hn::MulAdd(root, odd2, even2);
-  out[4] = hn::NegMulAdd(root, odd2, even2);
-  out[5] = hn::NegMulAdd(middle, in[3], hn::Add(in[1], in[5]));
-}
-
-// One row or column of the way back: out = A^T in.
-HWY_INLINE void TransformBack(const V (&in)[4], V (&out)[2]) {
-  out[0] = hn::Add(hn::Add(in[0], in[1]), in[2]);
-  out[1] = hn::Sub(hn::Sub(in[1], in[2]), in[3]);
-}
-
-HWY_INLINE void TransformBack(const V (&in)[6], V (&out)[4]) {
-  const D d;
-  const V root = hn::Set(d, kRoot), half_root = hn::Set(d, kHalfRoot);
-  const V even1 = hn::Add(in[1], in[2]), odd1 = hn::Mul(hn::Sub(in[1], in[2]), half_root);
-  const V even2 = hn::Add(in[3], in[4]), odd2 = hn::Mul(hn::Sub(in[3], in[4]), root);
-  out[0] = hn::Add(hn::Add(in[0], even1), even2);
-  out[1] = hn::Add(odd1, odd2);
-  out[2] = hn::MulAdd(hn::Set(d, .5f), even1, hn::Add(even2, even2));
-  out[3] = hn::MulAdd(hn::Set(d, .5f), odd1, hn::MulAdd(hn::Set(d, 2.f), odd2, in[5]));
-}
 
 // Where tile `index` lies: its image and its first output.
 struct Place {

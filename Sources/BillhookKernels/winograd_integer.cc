@@ -1,7 +1,6 @@
 #include "winograd_integer.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 
 #include "bh_plan.h"
@@ -180,6 +179,7 @@ HWY_INLINE void PairProducts(const int16_t *x, int64_t x_row, const int16_t *wei
     PairProduct<1, W>(x + t * x_row, x_row, weights, pairs, out + t * out_row, out_row);
 }
 
+template <int32_t kType>
 void TransformSums(const IntegerWinograd &s, const Epilogue &epilogue, const WinogradPiece &piece,
                    int64_t first, int64_t last, void *y) {
   const D32 d;
@@ -213,8 +213,8 @@ void TransformSums(const IntegerWinograd &s, const Epilogue &epilogue, const Win
         for (int j = 0; j < 4; j++) {
           if (j >= columns) break;
           const V32 sum = hn::ShiftRightSame(hn::Mul(row[j], ninth), kShift[i] + kShift[j]);
-          StoreResult(epilogue, sum, c, s.outputs - c, y,
-                      (corner + i * s.out[1] + j) * s.outputs + c);
+          StoreResult<kType>(epilogue, sum, c, s.outputs - c, y,
+                             (corner + i * s.out[1] + j) * s.outputs + c);
         }
       }
     }
@@ -244,7 +244,14 @@ void RunIntegerWinograd(const IntegerWinograd &s, const Epilogue &epilogue, int3
         PairProducts<kWide>(in, row, w, pairs, piece.end - piece.begin, out, last - first);
     }
   }
-  TransformSums(s, epilogue, piece, first, last, y);
+  switch (epilogue.out_type) {
+    case BH_TYPE_F32:
+      return TransformSums<BH_TYPE_F32>(s, epilogue, piece, first, last, y);
+    case BH_TYPE_U8:
+      return TransformSums<BH_TYPE_U8>(s, epilogue, piece, first, last, y);
+    default:
+      return TransformSums<BH_TYPE_S8>(s, epilogue, piece, first, last, y);
+  }
 }
 
 }  // namespace HWY_NAMESPACE
@@ -263,51 +270,14 @@ namespace {
 const int64_t kPanel = HWY_DYNAMIC_DISPATCH(IntegerPanel)();
 const auto kRun = &HWY_DYNAMIC_DISPATCH(RunIntegerWinograd);
 
-int64_t padded_outputs(const IntegerWinograd &s) {
-  return (s.outputs + kPanel / 2 - 1) / (kPanel / 2) * (kPanel / 2);
-}
-
 }  // namespace
 
-bool pack_winograd(const std::vector<int16_t> &w, IntegerWinograd *layer) {
-  IntegerWinograd &s = *layer;
-  if (s.inputs < 8 || s.outputs < 8) return false;
-  // Inputs are at most 255 away from their zero point.
-  for (int64_t o = 0; o < s.outputs; o++) {
-    int64_t sum = 0;
-    for (int64_t i = 0; i < 9 * s.inputs; i++) sum += std::abs(w[o * 9 * s.inputs + i]);
-    if (sum * 255 >= 1 << 25) return false;
-  }
-  // G without its fractions; the first and the last row are six times as large, which saves as
-  // much on the way back.
-  constexpr int32_t kRows[6][3] = {{6, 0, 0}, {1, 1, 1},  {1, -1, 1},
-                                   {1, 2, 4}, {1, -2, 4}, {0, 0, 6}};
-  const int64_t pairs = (s.inputs + 1) / 2, outputs = padded_outputs(s);
-  s.weights.assign(36 * outputs * pairs * 2, 0);
-  for (int64_t o = 0; o < s.outputs; o++) {
-    const int64_t panel = o / kPanel * kPanel, own = std::min(kPanel, outputs - panel);
-    for (int64_t c = 0; c < s.inputs; c++) {
-      for (int64_t point = 0; point < 36; point++) {
-        int32_t sum = 0;
-        for (int64_t i = 0; i < 3; i++)
-          for (int64_t j = 0; j < 3; j++)
-            sum +=
-                kRows[point / 6][i] * kRows[point % 6][j] * w[((o * 3 + i) * 3 + j) * s.inputs + c];
-        s.weights[(((panel * 36 + point * own) * pairs) + c / 2 * own + o - panel) * 2 + c % 2] =
-            static_cast<int16_t>(sum);
-      }
-    }
-  }
-  return true;
-}
+int64_t integer_winograd_panel() { return kPanel; }
 
-void run_winograd(const IntegerWinograd &s, const Epilogue &epilogue, int32_t x_type, const void *x,
-                  int32_t zero_point, void *y) {
-  const int64_t outputs = padded_outputs(s);
-  share_tiles(s.images * s.tiles(0) * s.tiles(1), (outputs + kPanel - 1) / kPanel, 36,
-              (s.inputs + 15) / 16 * 16, sizeof(int16_t), outputs, [&](const WinogradPiece &piece) {
-                kRun(s, epilogue, x_type, x, zero_point, piece, y);
-              });
+void integer_winograd_piece(const IntegerWinograd &layer, const Epilogue &epilogue, int32_t x_type,
+                            const void *x, int32_t zero_point, const WinogradPiece &piece,
+                            void *y) {
+  kRun(layer, epilogue, x_type, x, zero_point, piece, y);
 }
 
 }  // namespace billhook

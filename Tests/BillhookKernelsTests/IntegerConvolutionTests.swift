@@ -13,6 +13,7 @@ import Testing
       operation: "ConvWinogradInteger"),
     .init(batch: 40, inputs: 16, outputs: 9, size: (6, 6), operation: "ConvWinogradInteger"),
     .init(batch: 1, inputs: 100, outputs: 24, size: (2, 3), operation: "ConvWinogradInteger"),
+    .init(batch: 1, inputs: 256, outputs: 8, size: (5, 5), operation: "ConvWinogradInteger"),
     .init(inputs: 3, outputs: 16, size: (9, 9), operation: "ConvInteger"),
     .init(inputs: 16, outputs: 16, size: (9, 9), groups: 2, operation: "ConvInteger"),
     .init(inputs: 16, outputs: 16, size: (9, 9), stride: 2, operation: "ConvInteger"),
@@ -115,7 +116,7 @@ import Testing
 
   /// Powers of two make every other sum a tie; the others are no ties but near each other.
   @Test(
-    arguments: [0, 2, 6, 7],
+    arguments: [0, 2, 7, 8],
     [2, 1024, 0.37, 777.7, 1e-38, .leastNonzeroMagnitude, 3e38] as [Float])
   func `outputs are rounded as a division would be`(index: Int, outScale: Float) {
     let subject = Self.cases[index]
