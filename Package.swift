@@ -143,7 +143,10 @@ let package = Package(
       ]),
     tests(
       "EndToEndTests",
-      ["Billhook", "BillhookCommand", "BillhookFormats", "BillhookTensor", collections]),
+      [
+        "Billhook", "BillhookCommand", "BillhookFormats", "BillhookGraph", "BillhookTensor",
+        collections,
+      ]),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .c11,

@@ -47,7 +47,7 @@ final class SoftTargetLoss: LossHook {
     arguments.temperature = temperature
     arguments.alpha = alpha
     arguments.grad_scale = io.grad_scale
-    arguments.grad = io.grad_student_out.pointee.pointer(to: Float.self)
+    arguments.grad = io.grad_student_out?.pointee.pointer(to: Float.self)
     arguments.loss_sum = io.loss_sum_out
     arguments.weight_sum = io.weight_sum_out
     try call.check(try call.kernels().soft_target_loss(call.pointer, &arguments))

@@ -21,10 +21,26 @@ final class ModuleLifetime: Sendable {
   /// What is to be called at the end of the process, in the order of the beginnings.
   private static let begun = Mutex<[Finish]>([])
 
-  init(id: String, initialize: Initialize?, finish: Finish?) {
+  /// By the address of the module: a library that is looked at again is begun only once.
+  private static let known = Mutex<[UInt: ModuleLifetime]>([:])
+
+  private init(id: String, initialize: Initialize?, finish: Finish?) {
     self.id = id
     self.initialize = initialize
     self.finish = finish
+  }
+
+  /// The lifetime of the module at an address.
+  static func of(
+    _ pointer: UnsafeRawPointer, id: String, initialize: Initialize?, finish: Finish?
+  ) -> ModuleLifetime {
+    known.withLock { known in
+      let address = UInt(bitPattern: pointer)
+      if let lifetime = known[address] { return lifetime }
+      let lifetime = ModuleLifetime(id: id, initialize: initialize, finish: finish)
+      known[address] = lifetime
+      return lifetime
+    }
   }
 
   /// Runs `init` once; a second instance gets the first one's result.

@@ -57,8 +57,8 @@ struct ModuleReader {
     guard let entries = module.plugins else {
       throw rejection("BH-23", "bh_module.plugins", "null", "an array of n_plugins pointers")
     }
-    let lifetime = ModuleLifetime(
-      id: descriptor.id, initialize: module.`init`, finish: module.fini)
+    let lifetime = ModuleLifetime.of(
+      pointer, id: descriptor.id, initialize: module.`init`, finish: module.fini)
     var plugins: [Plugin] = []
     for index in 0..<Int(module.n_plugins) {
       guard let entry = entries[index] else {
@@ -183,6 +183,15 @@ struct ModuleReader {
       needs == 0
         ? "0 for a \(hook.rawValue)"
         : "a sum of the needs of a \(hook.rawValue), within 0x\(String(needs, radix: 16))")
+    try checkDataFree(raw, place)
+  }
+
+  /// A plugin that says that it works without data must not ask for any.
+  private func checkDataFree(_ raw: bh_plugin, _ place: String) throws(PluginError) {
+    let needs = Needs(rawValue: raw.needs).subtracting(.previousMask)
+    try require(
+      raw.caps & BH_CAP_DATA_FREE == 0 || needs.isEmpty, "BH-29", "\(place).needs",
+      "0x\(String(raw.needs, radix: 16))", "0 or BH_NEED_PREV_MASK with BH_CAP_DATA_FREE")
   }
 
   /// The element types that a scorer takes for a whole layer's weight.

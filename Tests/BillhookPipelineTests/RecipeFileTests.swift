@@ -132,7 +132,7 @@ import Testing
         test, calibration.
         """,
         """
-        line 8, "stages.0.prune.granularity": Found "chanel", but one of element, channel is \
+        line 8, "stages.0.prune.granularity": Found "chanel", but one of element, block, channel is \
         needed. Did you mean "channel"?
         """,
         """

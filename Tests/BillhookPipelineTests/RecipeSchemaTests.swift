@@ -71,6 +71,15 @@ private enum RecipeSchema {
     case .boolean: return .object(["type": .text("boolean")])
     case .text: return .object(["type": .text("string")])
     case .choice(let words): return .object(["enum": .list(words.map { .text($0) })])
+    case .sizes(let count):
+      return .object([
+        "type": .text("array"), "minItems": .integer(count), "maxItems": .integer(count),
+        "items": .object(["type": .text("integer"), "minimum": .integer(1)]),
+      ])
+    case .pairs:
+      return .object([
+        "type": .text("object"), "additionalProperties": .object(["type": .text("string")]),
+      ])
     case .texts:
       return .object([
         "anyOf": .list([

@@ -141,6 +141,11 @@ import Testing
         0x3ff.
         """),
     Case(
+      "CAPS=BH_CAP_DATA_FREE", "NEEDS=BH_NEED_IN_GRAM",
+      expected: """
+        BH-29: "plugins[0].needs" is 0x40 but must be 0 or BH_NEED_PREV_MASK with BH_CAP_DATA_FREE.
+        """),
+    Case(
       "EXTRA=.n_dtypes=2,.dtypes=dtypes",
       expected: """
         BH-29: "plugins[0].dtypes[1]" is 0x800 but must be BH_DTYPE_F16, BH_DTYPE_F32 or \

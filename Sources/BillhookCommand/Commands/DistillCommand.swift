@@ -21,15 +21,30 @@ struct DistillCommand: ParsableCommand {
   @Option(help: .init("The loss plugin.", valueName: "id|path"))
   var loss = PluginChoice.defaultLoss
   @OptionGroup var parameters: ParameterOptions
+  @Option(
+    help: .init(
+      "Tensors inside of student and teacher that the loss compares; may be repeated.",
+      valueName: "student=teacher"))
+  var feature: [String] = []
   @OptionGroup var training: TrainingArguments
 
   private var work: Stage.Work {
-    .distill(
-      DistillStage(
-        teacher: .file(teacher), loss: PluginChoice(loss, parameters: parameters.parameters),
-        training: training.options))
+    var distill = DistillStage(
+      teacher: .file(teacher), loss: PluginChoice(loss, parameters: parameters.parameters),
+      training: training.options)
+    distill.features = feature.map { text in
+      let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
+      return FeaturePair(student: parts.first ?? "", teacher: parts.count == 2 ? parts[1] : "")
+    }
+    return .distill(distill)
   }
 
-  func validate() throws { try checkUsage(Stage(work)) }
+  func validate() throws {
+    for text in feature where text.split(separator: "=", maxSplits: 1).count != 2 {
+      throw ValidationError(
+        "\"\(text)\" is no pair of tensors; write --feature STUDENT=TEACHER with their names.")
+    }
+    try checkUsage(Stage(work))
+  }
   func run() throws { try stage.run(work, data: data) }
 }

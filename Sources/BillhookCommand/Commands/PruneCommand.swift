@@ -16,6 +16,10 @@ struct PruneCommand: ParsableCommand {
       Nine of ten weights become zero, also in a checkpoint:
         billhook prune model.safetensors -o sparse.safetensors --granularity element --ratio 0.9
 
+      Two of every four neighbouring inputs stay, or half of all blocks of four output channels:
+        billhook prune in.onnx -o out.onnx --granularity element --pattern 2:4
+        billhook prune in.onnx -o out.onnx --granularity block --block 4x1 --ratio 0.5
+
       With a scorer of your own:
         billhook prune in.onnx -o out.onnx --scorer ./libmine.so --granularity element --ratio 0.5
       """)
@@ -24,10 +28,17 @@ struct PruneCommand: ParsableCommand {
   @Option(help: .init("The scorer plugin.", valueName: "id|path"))
   var scorer = PluginChoice.defaultScorer
   @OptionGroup var parameters: ParameterOptions
-  @Option(help: "What is removed: element or channel.")
+  @Option(help: "What is removed: element, block or channel.")
   var granularity: PruneStage.Granularity
+  @Option(help: .init("Output channels and inputs of a block, as in 4x1.", valueName: "rxc"))
+  var block: String?
+  @Option(
+    help: .init(
+      "How many of how many neighbours along the input axis stay, as in 2:4; no ratio then.",
+      valueName: "n:m"))
+  var pattern: String?
   @Option(help: "The fraction to remove, above 0 and below 1.")
-  var ratio: Double
+  var ratio: Double?
   @Option(help: "Rank over all layers (global) or in each. Default: global for elements, else layer.")
   var scope: PruneStage.Scope?
   @Flag(help: "Keep all shapes; removed channels become zeros.")
@@ -49,7 +60,11 @@ struct PruneCommand: ParsableCommand {
   private var work: Stage.Work {
     var prune = PruneStage(
       scorer: PluginChoice(scorer, parameters: parameters.parameters), granularity: granularity,
-      ratio: ratio, scope: scope)
+      ratio: ratio ?? 0, scope: scope)
+    prune.block = block.map { text in
+      text.split(separator: "x", omittingEmptySubsequences: false).map { Int($0) ?? 0 }
+    }
+    prune.pattern = pattern
     prune.maskOnly = maskOnly
     prune.groupReduce = groupReduce
     prune.roundTo = roundTo
@@ -59,6 +74,12 @@ struct PruneCommand: ParsableCommand {
     return .prune(prune)
   }
 
-  func validate() throws { try checkUsage(Stage(work)) }
+  func validate() throws {
+    guard case .prune(let stage) = work else { return }
+    if let problem = stage.shapeProblem(hasRatio: ratio != nil) {
+      throw ValidationError(problem.sentence)
+    }
+    try checkUsage(Stage(work))
+  }
   func run() throws { try stage.run(work, data: data) }
 }

@@ -11,17 +11,19 @@ internal import BillhookTensor
 /// - Parameters:
 ///   - graph: Its first output is the logits, `[N, classes]`.
 ///   - teacher: Recorded outputs, one row a sample and view; nil to train on labels alone.
+///   - features: The teacher itself, for a loss that compares tensors inside of the networks.
 ///   - checkpoints: Keeps the state after each epoch, so that an interrupted run goes on from its last
 ///     whole epoch and ends with the same bytes.
 /// - Throws: ``CompressionError`` when data, labels or teacher do not fit the network, when the
 ///   loss is not finite, or when a kept zero has changed; `RuntimeError`, `PluginError`.
 public func train(
   _ graph: Graph, loss: Loss, settings: TrainSettings, data: Dataset,
-  teacher: (any TeacherOutputs)? = nil, progress: (any ProgressReporting)? = nil,
+  teacher: (any TeacherOutputs)? = nil, features: FeatureTeacher? = nil, progress: (any ProgressReporting)? = nil,
   checkpoints: (any TrainingCheckpoints)? = nil
 ) throws -> TrainOutcome {
   try settings.check()
-  let data = try data.fitted(to: graph)
+  let given = data
+  let data = try given.fitted(to: graph)
   let views = try ViewChoice(settings, data: data, teacher: teacher)
   let zeros = settings.keepZeros ? KeptZeros(of: graph) : KeptZeros()
   let batchSize =
@@ -34,11 +36,13 @@ public func train(
   }
   let plan = try TrainingPlan(
     graph, batchSize: batchSize, optimizer: settings.optimizer,
-    keepingZeros: Set(zeros.tensors.map(\.name)), seed: settings.seed)
+    keepingZeros: Set(zeros.tensors.map(\.name)), seed: settings.seed,
+    features: features?.pairs.map(\.student) ?? [])
+  try features?.prepare(given, batchSize: batchSize)
   let totalSteps = min(settings.epochs * stepsPerEpoch, settings.stepLimit ?? .max)
   var record = TrainRecord(
     epochs: [], batchSize: batchSize, samplesPerEpoch: stepsPerEpoch * batchSize,
-    usedTeacher: teacher != nil, views: views.count, keptZeros: zeros.record)
+    usedTeacher: teacher != nil, views: views.count, keptZeros: zeros.record, features: features?.pairs.map { "\($0.student)=\($0.teacher)" })
   var result = graph
   if let latest = checkpoints?.latest(), latest.epochs.count < settings.epochs,
     try plan.restore(latest.state)
@@ -67,15 +71,22 @@ public func train(
       let target = try teacher?.rows(indices, views: chosen)
       let labels = data.labels(indices)
       var stepLoss = 0.0
-      try plan.step(inputs, learningRate: rate) { output, gradient in
+      let taught =
+        try features?.values(
+          indices, augmentation: settings.augmentation, seed: views.seed, views: chosen) ?? []
+      try plan.step(inputs, learningRate: rate) { output, inner, gradient, innerGradients in
         let logits = try graph.logits([graph.outputs[0].name: output])
         try check(logits, target: target, labels: labels, indices: indices, data: data)
         guard logits.hasOnlyFiniteFloats else {
           throw CompressionError.lossNotFinite(
             epoch: epoch + 1, step: batch + 1, loss: "not finite", rate: rate)
         }
+        let pairs = zip(features?.pairs ?? [], zip(inner, taught)).map {
+          Feature(name: $0.student, student: $1.0, teacher: $1.1)
+        }
         let (sum, weight) = try compute(
-          loss, logits, target, labels, &gradient, step: step, totalSteps: totalSteps)
+          loss, logits, target, labels, pairs, &gradient, &innerGradients, step: step,
+          totalSteps: totalSteps)
         stepLoss = weight > 0 ? sum / weight : 0
         guard stepLoss.isFinite else {
           throw CompressionError.lossNotFinite(
@@ -102,8 +113,8 @@ public func train(
 
 /// Calls the plugin with a gradient of the shape `[N, C]`, whatever shape the output has.
 private func compute(
-  _ loss: Loss, _ logits: Tensor, _ target: Tensor?, _ labels: Tensor?, _ gradient: inout Tensor,
-  step: Int, totalSteps: Int
+  _ loss: Loss, _ logits: Tensor, _ target: Tensor?, _ labels: Tensor?, _ features: [Feature],
+  _ gradient: inout Tensor, _ featureGradients: inout [Tensor], step: Int, totalSteps: Int
 ) throws(PluginError) -> (Double, Double) {
   let shape = gradient.shape
   var flat = gradient.reshaped(logits.shape)
@@ -111,8 +122,8 @@ private func compute(
   gradient = Tensor(zeros: [0])
   defer { gradient = flat.reshaped(shape) }
   return try loss.compute(
-    student: logits, teacher: target, labels: labels, gradient: &flat, step: step,
-    totalSteps: totalSteps)
+    student: logits, teacher: target, labels: labels, features: features, gradient: &flat,
+    featureGradients: &featureGradients, step: step, totalSteps: totalSteps)
 }
 
 /// Three decimals, or scientific for small numbers; the same text on every machine.

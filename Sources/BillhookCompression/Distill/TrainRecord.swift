@@ -31,6 +31,8 @@ public struct TrainRecord: Sendable, Codable, Equatable {
   public var views: Int?
   /// Tensors whose zeros were kept, and checked afterwards.
   public var keptZeros: [KeptZeros]
+  /// Pairs of inner tensors that the loss compared, as "student=teacher"; nil when there were none.
+  public var features: [String]?
 }
 
 /// A trained network and what was done to it.

@@ -131,14 +131,19 @@ struct ElementPruning {
   /// Scores of a scorer that works on whole layers; nil when it skips the layer or works piecewise.
   private func storedScores(_ item: Item) throws -> Tensor? {
     if scorer.isPiecewise { return nil }
-    let weight = item.weight.asFloat32()
-    var mask: Tensor?
-    if scorer.descriptor.needs.contains(.previousMask) {
-      mask = Tensor(weight.floats().map { $0 == 0 ? Float(0) : 1 }, shape: weight.shape)
-    }
-    return try scorer.score(
-      item.context, granularity: .element, weight: weight, mask: mask, statistics: item.statistics)
+    return try elementScores(item)
   }
+
+  /// The scores of all elements of an item; nil when the scorer skips it.
+  func elementScores(_ item: Item) throws -> Tensor? {
+    try scorer.score(
+      item.context, granularity: .element, weight: item.weight, mask: mask(item),
+      statistics: item.statistics)
+  }
+
+  /// What is left of an item from pruning before, where the scorer asks for it; nil on the first
+  /// step.
+  func mask(_ item: Item) -> Tensor? { scorer.mask(item.weight) }
 
   private func forEachPiece(
     _ item: Item, _ scores: Tensor?,
@@ -185,6 +190,14 @@ struct ElementPruning {
 }
 
 extension Scorer {
+  /// 1 where a weight is not zero, for a scorer that asks for it; nil when nothing was pruned yet.
+  func mask(_ weight: Tensor) -> Tensor? {
+    guard descriptor.needs.contains(.previousMask) else { return nil }
+    let values = weight.floats()
+    guard values.contains(0) else { return nil }
+    return Tensor(values.map { $0 == 0 ? Float(0) : 1 }, shape: weight.shape)
+  }
+
   /// True when element scores come piece by piece and are never stored.
   var isPiecewise: Bool { isChunked && !descriptor.needs.contains(.previousMask) }
 }

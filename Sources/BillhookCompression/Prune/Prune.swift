@@ -2,7 +2,7 @@ public import BillhookGraph
 public import BillhookPlugins
 internal import BillhookTensor
 
-/// Removes the least important elements or channels of a network.
+/// Removes the least important elements, blocks or channels of a network.
 ///
 /// - Parameters:
 ///   - scorer: Says how much each element or channel matters.
@@ -20,7 +20,7 @@ public func prune(
   let data = try data?.fitted(to: graph)
   var outcome =
     switch settings.granularity {
-    case .element:
+    case .element, .block:
       try pruneElements(graph, scorer: scorer, settings: settings, data: data, progress: progress)
     case .channel:
       try pruneChannels(graph, scorer: scorer, settings: settings, data: data, progress: progress)
@@ -49,6 +49,17 @@ extension PruneSettings {
     guard ratio >= 0, ratio < 1 else {
       throw .settingOutOfRange("ratio", "\(ratio)", "at least 0 and less than 1, such as 0.5")
     }
+    if (granularity == .block) != (block != nil) {
+      throw .settingOutOfRange(
+        "block", block.map { "\($0)" } ?? "missing",
+        granularity == .block ? "two sizes, such as 4x1" : "left out unless blocks are pruned")
+    }
+    if let block, block.outputs < 1 || block.inputs < 1 {
+      throw .settingOutOfRange("block", "\(block)", "two sizes of at least 1, such as 4x1")
+    }
+    if let pattern, granularity == .channel {
+      throw .settingOutOfRange("pattern", "\(pattern)", "left out when channels are pruned")
+    }
     if let roundTo, roundTo < 1 {
       throw .settingOutOfRange("multiple to round to", "\(roundTo)", "at least 1")
     }
@@ -69,6 +80,13 @@ extension PruneSettings {
 }
 
 extension Scorer {
+  /// Checks that elements, or where wanted blocks, can be scored. A block's score can be made from
+  /// its elements'.
+  func requireElements(_ settings: PruneSettings) throws(CompressionError) {
+    if settings.granularity == .block, descriptor.granularities.contains(.block) { return }
+    try require(.element)
+  }
+
   func require(_ granularity: Granularity) throws(CompressionError) {
     guard descriptor.granularities.contains(granularity) else {
       throw .granularityUnsupported(
@@ -88,8 +106,22 @@ extension Scorer {
     guard let data else {
       throw CompressionError.dataNeededByScorer(plugin: descriptor.id, statistics: needs.names)
     }
-    return try collectStatistics(
+    var result = try collectStatistics(
       graph, layers: layers, needs: needs, data: data, samples: settings.samples,
       batchSize: settings.batchSize, seed: settings.seed, progress: progress)
+    if needs.contains(.inputGram) {
+      try addGramMatrices(
+        to: &result, graph, layers: layers, data: data, settings: settings, progress: progress)
+    }
+    if needs.contains(.weightGradient) {
+      try addWeightGradients(
+        to: &result, graph, layers: layers, data: data, settings: settings, progress: progress)
+    }
+    if !needs.isDisjoint(with: .raw) {
+      try ObservationPass(
+        graph: graph, layers: layers, scorer: self, settings: settings, progress: progress
+      ).run(data)
+    }
+    return result
   }
 }

@@ -168,14 +168,10 @@ private struct ChannelScores {
     guard let index = layers.firstIndex(where: { $0.nodeIndex == scored.layer }) else { return nil }
     let layer = layers[index]
     let weight = graph.constant(layer.weight)!.asFloat32()
-    var mask: Tensor?
-    if scorer.descriptor.needs.contains(.previousMask) {
-      mask = Tensor(weight.floats().map { $0 == 0 ? Float(0) : 1 }, shape: weight.shape)
-    }
     guard
       let tensor = try scorer.score(
-        layer.context(index), granularity: scored.granularity, weight: weight, mask: mask,
-        statistics: statistics[index])
+        layer.context(index), granularity: scored.granularity, weight: weight,
+        mask: scorer.mask(weight), statistics: statistics[index])
     else { return nil }
     let values = tensor.floats().map { Double($0) }
     guard values.allSatisfy(\.isFinite) else {

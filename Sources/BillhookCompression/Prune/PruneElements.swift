@@ -3,12 +3,12 @@ public import BillhookPlugins
 public import BillhookTensor
 public import OrderedCollections
 
-/// Prunes single elements of the weights of a graph.
+/// Prunes single elements, or blocks of them, of the weights of a graph.
 func pruneElements(
   _ graph: Graph, scorer: Scorer, settings: PruneSettings, data: Dataset?,
   progress: (any ProgressReporting)?
 ) throws -> PruneOutcome {
-  try scorer.require(.element)
+  try scorer.requireElements(settings)
   let layers = try chosenLayers(graph, settings.layers, task: "prune")
   let statistics = try scorer.statistics(
     graph, layers: layers, settings: settings, data: data, progress: progress)
@@ -60,10 +60,10 @@ public func pruneCheckpoint(
   progress: (any ProgressReporting)? = nil, write: (String, Tensor) throws -> Void
 ) throws -> PruneRecord {
   try settings.check()
-  guard settings.granularity == .element else {
+  guard settings.granularity != .channel else {
     throw CompressionError.graphNeeded(task: "channel pruning")
   }
-  try scorer.require(.element)
+  try scorer.requireElements(settings)
   guard scorer.descriptor.needs.subtracting(.previousMask).isEmpty else {
     throw CompressionError.graphNeeded(
       task: "the scorer \"\(scorer.descriptor.id)\", which needs statistics of activations,")
@@ -145,13 +145,14 @@ struct ElementRecording {
     progress: (any ProgressReporting)?, deliver: (Int, Tensor) throws -> Void
   ) throws {
     let pruning = ElementPruning(scorer: scorer)
+    let structured = StructuredPruning(settings, scorer: scorer)
     let total = items.reduce(0) { $0 + $1.weight.count }
     progress?.begin("prune", total: total, unit: "weights")
     var done = 0
     let scopes = scope == .global ? [Array(items.indices)] : items.indices.map { [$0] }
     for members in scopes {
-      let result = try pruning.prune(members.map { items[$0] }, ratio: settings.ratio) {
-        index, written in
+      let chosen = members.map { items[$0] }
+      func keep(_ index: Int, _ written: ElementPruning.Written) throws {
         let member = members[index]
         let count = written.tensor.count
         layers[member].pruned = written.pruned
@@ -161,13 +162,16 @@ struct ElementRecording {
         done += count
         progress?.advance(done, detail: layers[member].name)
       }
+      let result =
+        try structured?.prune(chosen, ratio: settings.ratio, deliver: keep)
+        ?? pruning.prune(chosen, ratio: settings.ratio, deliver: keep)
       for index in result.skipped {
         layers[members[index]].skipped = "the scorer left it out"
       }
       prunable += result.elements
       pruned += result.pruned
     }
-    progress?.end("\(pruned) of \(total) weights")
+    progress?.end("\(layers.reduce(0) { $0 + $1.pruned }) of \(total) weights")
     guard layers.contains(where: { $0.skipped == nil }) else {
       throw CompressionError.everythingSkipped(plugin: scorer.descriptor.id)
     }
@@ -175,7 +179,8 @@ struct ElementRecording {
 
   func record(_ settings: PruneSettings, scope: PruneSettings.Scope) -> PruneRecord {
     PruneRecord(
-      granularity: settings.granularity.rawValue, scope: scope.rawValue, ratio: settings.ratio,
+      granularity: settings.granularity.rawValue, block: settings.block,
+      pattern: settings.pattern?.description, scope: scope.rawValue, ratio: settings.ratio,
       prunable: prunable, pruned: pruned, layers: layers, groups: [], equivalence: nil,
       statisticsSamples: 0, reestimatedSamples: 0, notes: [])
   }

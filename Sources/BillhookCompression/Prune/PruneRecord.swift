@@ -1,4 +1,5 @@
 public import BillhookGraph
+public import BillhookPlugins
 
 /// What pruning did.
 public struct PruneRecord: Sendable, Codable, Equatable {
@@ -51,9 +52,13 @@ public struct PruneRecord: Sendable, Codable, Equatable {
   }
 
   public var granularity: String
+  /// The size of a block; nil unless blocks were pruned.
+  public var block: BlockShape?
+  /// Such as "2:4"; nil when a ratio was pruned.
+  public var pattern: String?
   public var scope: String
   public var ratio: Double
-  /// What the ratio made of all that could be pruned: elements or units.
+  /// What the ratio or pattern made of all that could be pruned: elements, blocks or units.
   public var prunable: Int
   public var pruned: Int
   public var layers: [Layer]

@@ -1,6 +1,10 @@
+public import BillhookPlugins
+
 /// What to prune and how much.
-public struct PruneSettings: Sendable, Equatable {
-  public enum Granularity: String, Sendable, Codable, CaseIterable { case element, channel }
+public struct PruneSettings: Sendable {
+  public enum Granularity: String, Sendable, Codable, CaseIterable {
+    case element, block, channel
+  }
   public enum Scope: String, Sendable, Codable, CaseIterable {
     /// One ranking over everything.
     case global
@@ -18,9 +22,15 @@ public struct PruneSettings: Sendable, Equatable {
   }
 
   public var granularity: Granularity
-  /// The fraction removed, 0..<1: of the elements, or of the channels.
+  /// The size of a block, for `block` alone.
+  public var block: BlockShape?
+  /// Prunes all but some of each few neighbours along the input axis, elements or blocks, in place
+  /// of a ratio.
+  public var pattern: SparsityPattern?
+  /// The fraction removed, 0..<1: of the elements, the blocks or the channels. A pattern has its own.
   public var ratio: Double
-  /// Nil is `global` for elements when the scorer's scores compare across layers, else `layer`;
+  /// Nil is `global` for elements and blocks when the scorer's scores compare across layers, else
+  /// `layer`;
   /// `layer` for channels.
   public var scope: Scope?
   /// Sets pruned channels to zero and keeps every shape. Elements are always kept in place.
@@ -38,15 +48,20 @@ public struct PruneSettings: Sendable, Equatable {
   public var samples: Int
   public var batchSize: Int
   public var seed: UInt64
+  /// Where what a scorer observed is kept from run to run; nil to observe anew.
+  public var observations: (any ObservationStore)?
 
   public init(
-    granularity: Granularity = .element, ratio: Double, scope: Scope? = nil,
+    granularity: Granularity = .element, block: BlockShape? = nil,
+    pattern: SparsityPattern? = nil, ratio: Double, scope: Scope? = nil,
     maskOnly: Bool = false, groupReduce: GroupReduce = .mean, scoreConsumers: Bool = false,
     roundTo: Int? = nil, layers: LayerFilter = LayerFilter(), reestimateStatistics: Bool = true,
     samples: Int = 2000, batchSize: Int = 100, seed: UInt64 = 0
   ) {
     self.granularity = granularity
-    self.ratio = ratio
+    self.block = block
+    self.pattern = pattern
+    self.ratio = pattern?.ratio ?? ratio
     self.scope = scope
     self.maskOnly = maskOnly
     self.groupReduce = groupReduce

@@ -18,7 +18,7 @@ struct CheckpointJob {
     let start = clock.now
     var result: (record: StageRecord, use: PluginUse, warnings: [String])
     switch job.stage.work {
-    case .prune(let stage) where stage.granularity == .element: result = try prune(stage)
+    case .prune(let stage) where stage.granularity != .channel: result = try prune(stage)
     case .quantize(let stage) where stage.mode == .weightOnly: result = try quantize(stage)
     default: throw PipelineError.needsGraph(path: job.input, task: taskName)
     }

@@ -104,20 +104,27 @@ extension Stage.Work {
           training: TrainingOptions(reader, problems)))
     case "distill":
       let teacher = reader.text("teacher") ?? "original"
-      self = .distill(
-        DistillStage(
-          teacher: teacher == "original" ? .original : .file(teacher),
-          loss: reader.plugin("loss", standard: PluginChoice(PluginChoice.defaultLoss)),
-          training: TrainingOptions(reader, problems)))
+      var distill = DistillStage(
+        teacher: teacher == "original" ? .original : .file(teacher),
+        loss: reader.plugin("loss", standard: PluginChoice(PluginChoice.defaultLoss)),
+        training: TrainingOptions(reader, problems))
+      distill.features = reader.pairs("features").map { FeaturePair(student: $0, teacher: $1) }
+      self = .distill(distill)
     case "prune":
       // Both are read before either is missed, so that the problems of both are noted.
       let granularity = reader.choice("granularity", of: PruneStage.Granularity.self)
       let ratio = reader.number("ratio")
-      guard let granularity, let ratio else { return nil }
+      let pattern = reader.text("pattern")
+      guard let granularity else { return nil }
       var prune = PruneStage(
         scorer: reader.plugin("scorer", standard: PluginChoice(PluginChoice.defaultScorer)),
-        granularity: granularity, ratio: ratio,
+        granularity: granularity, ratio: ratio ?? 0,
         scope: reader.choice("scope", of: PruneStage.Scope.self))
+      prune.pattern = pattern
+      prune.block = reader.sizes("block", count: 2)
+      if let problem = prune.shapeProblem(hasRatio: ratio != nil) {
+        reader.note(problem.key, problem.sentence)
+      }
       prune.maskOnly = reader.boolean("mask_only") ?? prune.maskOnly
       prune.groupReduce =
         reader.choice("group_reduce", of: PruneStage.GroupReduce.self) ?? prune.groupReduce

@@ -10,6 +10,10 @@ struct RecipeKey: Sendable {
     case text
     case choice([String])
     case texts
+    /// So many whole numbers of at least 1.
+    case sizes(count: Int)
+    /// Any keys, each with a text.
+    case pairs
     case dataSource
     /// Any keys, scalar values or lists of them: what a plugin declares.
     case parameters

@@ -112,11 +112,18 @@ enum RecipeVocabulary {
       RecipeKey("parameters", .parameters, "The scorer plugin's parameters."),
       RecipeKey(
         "granularity", .choice(PruneStage.Granularity.allCases.map(\.rawValue)), required: true,
-        "What is removed: single weights become zero, channels are cut out."),
-      RecipeKey("ratio", .number(fraction), required: true, "The fraction to remove."),
+        "What is removed: single weights or blocks of them become zero, channels are cut out."),
+      RecipeKey(
+        "block", .sizes(count: 2),
+        "For block: output channels and inputs of a block, such as [4, 1]."),
+      RecipeKey(
+        "pattern", .text,
+        "For element and block, in place of ratio: how many of how many neighbours along the "
+          + "input axis stay, such as \"2:4\"."),
+      RecipeKey("ratio", .number(fraction), "The fraction to remove; needed without pattern."),
       RecipeKey(
         "scope", .choice(PruneStage.Scope.allCases.map(\.rawValue)),
-        "Rank over all layers or within each; global for elements, layer for channels."),
+        "Rank over all layers or within each; global for elements and blocks, layer for channels."),
       RecipeKey("mask_only", .boolean, default: "false", "Keep all shapes, set zeros."),
       RecipeKey(
         "group_reduce", .choice(PruneStage.GroupReduce.allCases.map(\.rawValue)), default: "mean",
@@ -127,7 +134,7 @@ enum RecipeVocabulary {
         "reestimate_statistics", .boolean, default: "true",
         "Measure batch-norm statistics again afterwards, on the calibration data."),
       save,
-    ], doc: "Remove the least important elements or channels.")
+    ], doc: "Remove the least important elements, blocks or channels.")
 
   static let distill = RecipeSection(
     keys: [
@@ -136,6 +143,9 @@ enum RecipeVocabulary {
         "\"original\" (the network before the first compressing stage) or an ONNX file."),
       RecipeKey("loss", .text, default: PluginChoice.defaultLoss, "A loss plugin: its id or path."),
       RecipeKey("parameters", .parameters, "The loss plugin's parameters."),
+      RecipeKey(
+        "features", .pairs,
+        "For a loss that compares inner tensors: the student's tensor and the teacher's, by name."),
     ] + training + [save],
     doc: "Train against the recorded outputs of a teacher.")
 

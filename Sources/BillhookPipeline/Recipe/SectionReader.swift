@@ -127,6 +127,35 @@ struct SectionReader {
     }
   }
 
+  func sizes(_ key: String, count: Int) -> [Int]? {
+    guard let value = self[key] else { return nil }
+    if case .sequence(let items) = value.content, items.count == count {
+      let numbers = items.compactMap { item -> Int? in
+        if case .scalar(let text, _) = item.content { Int(text) } else { nil }
+      }
+      if numbers.count == count, numbers.allSatisfy({ $0 >= 1 }) { return numbers }
+    }
+    note(
+      key, "Found \(value.kindName), but a list of \(count) whole numbers of at least 1 is needed.")
+    return nil
+  }
+
+  /// A mapping from names to names, in the order of the file.
+  func pairs(_ key: String) -> [(String, String)] {
+    guard let value = self[key] else { return [] }
+    guard case .mapping(let entries) = value.content else {
+      note(key, "Found \(value.kindName), but a mapping from names to names is needed.")
+      return []
+    }
+    return entries.compactMap { entry in
+      if case .scalar(let text, _) = entry.value.content, !text.isEmpty { return (entry.key, text) }
+      problems.add(
+        entry.line, "\(join(key)).\(entry.key)",
+        "Found \(entry.value.kindName), but the name of a tensor is needed.")
+      return nil
+    }
+  }
+
   func dataSource(_ key: String) -> DataSource? {
     guard let text = text(key) else { return nil }
     do {

@@ -26,6 +26,8 @@ public struct DistillStage: Sendable, Equatable, Codable {
   public var teacher: Teacher
   public var loss: PluginChoice
   public var training: TrainingOptions
+  /// Tensors inside of student and teacher that the loss compares.
+  public var features: [FeaturePair] = []
 
   public init(
     teacher: Teacher = .original, loss: PluginChoice = PluginChoice(PluginChoice.defaultLoss),
@@ -87,15 +89,30 @@ public struct AugmentationOptions: Sendable, Equatable, Codable {
   }
 }
 
-/// Removing the least important elements or channels.
+/// A tensor of the student and the one of the teacher that it is compared with.
+public struct FeaturePair: Sendable, Equatable, Codable {
+  public var student: String
+  public var teacher: String
+
+  public init(student: String, teacher: String) {
+    self.student = student
+    self.teacher = teacher
+  }
+}
+
+/// Removing the least important elements, blocks or channels.
 public struct PruneStage: Sendable, Equatable, Codable {
-  public enum Granularity: String, Sendable, CaseIterable, Codable { case element, channel }
+  public enum Granularity: String, Sendable, CaseIterable, Codable { case element, block, channel }
   public enum Scope: String, Sendable, CaseIterable, Codable { case global, layer }
   public enum GroupReduce: String, Sendable, CaseIterable, Codable { case mean, sum, max, first }
 
   public var scorer: PluginChoice
   public var granularity: Granularity
-  /// The fraction to remove, above 0 and below 1.
+  /// Output channels and inputs of a block; nil unless blocks are pruned.
+  public var block: [Int]?
+  /// What stays of neighbours along the input axis, such as "2:4", in place of a ratio.
+  public var pattern: String?
+  /// The fraction to remove, above 0 and below 1; not used with a pattern.
   public var ratio: Double
   /// Nil for the usual one: elements are ranked over all layers, channels within their layer.
   public var scope: Scope?
@@ -120,7 +137,7 @@ public struct PruneStage: Sendable, Equatable, Codable {
   }
 
   /// The scope in use.
-  public var effectiveScope: Scope { scope ?? (granularity == .element ? .global : .layer) }
+  public var effectiveScope: Scope { scope ?? (granularity == .channel ? .layer : .global) }
 }
 
 /// Turning floating-point numbers into integers.

@@ -103,6 +103,7 @@ struct RecipeCheck {
     switch stage.work {
     case .train(let stage):
       checkTraining(stage.training, path, task: "train", graph)
+      checkLoss(resolved, path, hasTeacher: false, features: [])
       if let source = recipe.data.train, let data = try? loader.load(source),
         !data.dataset.isLabelled
       {
@@ -111,6 +112,8 @@ struct RecipeCheck {
     case .distill(let stage):
       checkTraining(stage.training, path, task: "distill", graph)
       checkTeacher(stage, path, graph)
+      checkLoss(resolved, path, hasTeacher: true, features: stage.features)
+      checkFeatures(stage, path, graph)
     case .prune(let stage): check(stage, path, resolved, graph)
     case .quantize(let stage):
       if stage.mode == .static, recipe.data.calibration ?? recipe.data.train == nil {
@@ -199,7 +202,11 @@ struct RecipeCheck {
     _ stage: PruneStage, _ path: String, _ resolved: ResolvedPlugin?, _ graph: Graph?
   ) {
     if let descriptor = resolved?.plugin.descriptor {
-      let needed: Granularity = stage.granularity == .element ? .element : .outputChannel
+      // A block's score can be made from its elements'.
+      let scoresBlocks =
+        stage.granularity == .block && descriptor.granularities.contains(.block)
+      let needed: Granularity =
+        scoresBlocks ? .block : stage.granularity == .channel ? .outputChannel : .element
       if !descriptor.granularities.contains(needed) {
         let offered = Granularity.allCases.filter(descriptor.granularities.contains)
         note(
@@ -207,14 +214,24 @@ struct RecipeCheck {
           "The scorer \"\(descriptor.id)\" does not score by \(needed.rawValue), only by "
             + "\(offered.map(\.rawValue).joined(separator: ", ")).")
       }
-      if !descriptor.needs.subtracting(.previousMask).isEmpty, recipe.data.calibration ?? recipe.data.train == nil {
+      let needs = descriptor.needs.subtracting(.previousMask)
+      if !needs.isEmpty, recipe.data.calibration ?? recipe.data.train == nil {
         note(
           "\(path).scorer",
-          "The scorer \"\(descriptor.id)\" needs statistics of activations: set data.calibration "
-            + "or data.train (on the command line --data).")
+          "The scorer \"\(descriptor.id)\" needs \(needs.names.joined(separator: ", ")), which take "
+            + "data to measure: set data.calibration or data.train (on the command line --data).")
+      }
+      if let graph, !needs.isDisjoint(with: .gradients) {
+        do {
+          _ = try TrainingPlan(graph, batchSize: 1, optimizer: .sgd())
+        } catch {
+          note(
+            "\(path).scorer",
+            "The scorer \"\(descriptor.id)\" needs gradients. \(error)")
+        }
       }
     }
-    if stage.granularity == .element {
+    if stage.granularity != .channel {
       if stage.roundTo != nil {
         note("\(path).round_to", "Numbers of channels can be rounded, numbers of elements cannot.")
       }
@@ -223,6 +240,61 @@ struct RecipeCheck {
       }
     }
     checkPatterns(stage.include + stage.exclude, path, graph)
+  }
+
+  /// Whether a loss gets what it declares that it needs.
+  private func checkLoss(
+    _ resolved: ResolvedPlugin?, _ path: String, hasTeacher: Bool, features: [FeaturePair]
+  ) {
+    guard let descriptor = resolved?.plugin.descriptor else { return }
+    let needs = descriptor.needs
+    if needs.contains(.teacher), !hasTeacher {
+      note("\(path).loss", "The loss \"\(descriptor.id)\" needs a teacher, which only distill has.")
+    }
+    if needs.contains(.labels), let source = recipe.data.train,
+      let data = try? loader.load(source), !data.dataset.isLabelled
+    {
+      note(
+        "\(path).loss",
+        "The loss \"\(descriptor.id)\" needs labels, which the training data \"\(source)\" does not "
+          + "have: set data.train to labelled data (on the command line --data).")
+    }
+    if needs.contains(.features), features.isEmpty {
+      note(
+        "\(path).features",
+        "The loss \"\(descriptor.id)\" compares tensors inside of student and teacher: name them, "
+          + (hasTeacher
+            ? "as features: {STUDENT: TEACHER} (on the command line --feature STUDENT=TEACHER)."
+            : "which only distill can."))
+    }
+    if !needs.contains(.features), !features.isEmpty {
+      note(
+        "\(path).features",
+        "The loss \"\(descriptor.id)\" does not look at features; choose one that does, or leave "
+          + "them out.")
+    }
+  }
+
+  /// Whether the tensors of features exist. The student may be changed by stages before this one, but
+  /// keeps its tensors' names.
+  private func checkFeatures(_ stage: DistillStage, _ path: String, _ graph: Graph?) {
+    guard !stage.features.isEmpty else { return }
+    var teacher = graph
+    if case .file(let name) = stage.teacher {
+      teacher = try? ModelFile.readGraph(name, for: "a teacher")
+    }
+    for (side, network) in [("student", graph), ("teacher", teacher)] {
+      guard let network else { continue }
+      let names = network.nodes.flatMap(\.outputs).filter { !$0.isEmpty }
+      for pair in stage.features {
+        let name = side == "student" ? pair.student : pair.teacher
+        guard !names.contains(name) else { continue }
+        note(
+          "\(path).features",
+          "The \(side) has no tensor \"\(name)\".\(suggestion(for: name, in: names)) "
+            + "Names are those of the values in the ONNX file, such as \"\(names.last ?? "")\".")
+      }
+    }
   }
 
   private func checkPatterns(_ patterns: [String], _ path: String, _ graph: Graph?) {

@@ -37,7 +37,8 @@ extension Stage {
     switch work {
     case .train(let stage): stage.training.summary
     case .prune(let stage):
-      "\(stage.granularity.rawValue)s, ratio \(stage.ratio), \(stage.scorer.plugin), "
+      "\(stage.granularity.rawValue)s\(stage.blockShape.map { " of \($0)" } ?? ""), "
+        + "\(stage.amount), \(stage.scorer.plugin), "
         + "\(stage.effectiveScope.rawValue)\(stage.maskOnly ? ", mask only" : "")"
     case .distill(let stage): "\(stage.training.summary), \(stage.loss.plugin)"
     case .quantize(let stage):

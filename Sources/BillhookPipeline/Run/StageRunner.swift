@@ -60,9 +60,15 @@ struct StageRunner {
 
   private func prune(_ stage: PruneStage, _ graph: Graph) throws -> StageResult {
     let plugin = try ResolvedPlugin(stage.scorer, .scorer, in: context.catalog)
+    var settings = stage.settings(seed: context.seed)
+    if let data = context.calibration, plugin.plugin.descriptor.stateVersion != nil {
+      settings.observations = try ObservationFile(
+        folder: context.teachers.folder, graph: graph, data: data, plugin: plugin.use,
+        settings: settings)
+    }
     let outcome = try BillhookCompression.prune(
       graph, scorer: plugin.plugin.makeScorer(plugin.values, seed: context.seed),
-      settings: stage.settings(seed: context.seed),
+      settings: settings,
       data: context.calibration?.dataset.fitted(to: graph), progress: context.progress)
     return StageResult(
       graph: outcome.graph, record: .prune(outcome.record), plugins: [plugin.use],
@@ -80,10 +86,13 @@ struct StageRunner {
     let (teacher, isReused) = try context.teachers.teacher(
       teacherGraph, on: data, augmentation: stage.training.augmentation?.augmentation,
       seed: context.seed, progress: context.progress)
+    let pairs = stage.features.map {
+      FeatureTeacher.Pair(student: $0.student, teacher: $0.teacher)
+    }
     let outcome = try BillhookCompression.train(
       graph, loss: plugin.plugin.makeLoss(plugin.values, seed: context.seed),
-      settings: stage.training.settings(seed: context.seed),
-      data: data.dataset.fitted(to: graph), teacher: teacher, progress: context.progress,
+      settings: stage.training.settings(seed: context.seed), data: data.dataset, teacher: teacher,
+      features: pairs.isEmpty ? nil : FeatureTeacher(teacherGraph, pairs: pairs), progress: context.progress,
       checkpoints: context.checkpoint)
     return StageResult(
       graph: outcome.graph, record: .distill(outcome.record), plugins: [plugin.use],

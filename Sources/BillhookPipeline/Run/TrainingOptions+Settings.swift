@@ -36,11 +36,20 @@ extension AugmentationOptions {
 extension PruneStage {
   func settings(seed: UInt64) -> PruneSettings {
     PruneSettings(
-      granularity: granularity == .element ? .element : .channel, ratio: ratio,
+      granularity: wantedGranularity, block: blockShape,
+      pattern: pattern.flatMap { SparsityPattern($0) }, ratio: ratio,
       scope: effectiveScope == .global ? .global : .layer, maskOnly: maskOnly,
       groupReduce: reduce, roundTo: roundTo,
       layers: LayerFilter(include: include, exclude: exclude),
       reestimateStatistics: reestimateStatistics, seed: seed)
+  }
+
+  private var wantedGranularity: PruneSettings.Granularity {
+    switch granularity {
+    case .element: .element
+    case .block: .block
+    case .channel: .channel
+    }
   }
 
   private var reduce: PruneSettings.GroupReduce {

@@ -15,7 +15,10 @@ final class Backward {
   func build(
     _ steps: [Step], output: String, gradient: PlanValue
   ) throws(RuntimeError) {
-    gradients[output] = gradient
+    gradients[output] =
+      try gradients[output].map { old throws(RuntimeError) in
+        try plan.add(old, gradient, gradient.shape)
+      } ?? gradient
     for step in steps.reversed() where lowering.dependsOnParameters(step.output) {
       guard let dy = gradients[step.output] else { continue }
       plan.currentNode = step.node.displayName
@@ -27,6 +30,12 @@ final class Backward {
       try rule(self, step, dy)
     }
   }
+
+  /// Gives a value a gradient from outside, before ``build``.
+  func begin(_ name: String, with gradient: PlanValue) { gradients[name] = gradient }
+
+  /// What ``build`` found for a value; nil when the loss does not depend on it.
+  func gradient(of name: String) -> PlanValue? { gradients[name] }
 
   /// True when somebody wants dLoss/d(value).
   func wants(_ name: String) -> Bool {

@@ -19,6 +19,10 @@ public final class TrainingPlan {
   private let gradientValues: OrderedDictionary<String, PlanValue>
   var updates: [ParameterUpdate]
   private var gradient: Tensor
+  private let observed: OrderedDictionary<String, PlanValue>
+  private let observedGradients: [String: PlanValue]
+  private let features: [(name: String, value: PlanValue, gradient: PlanValue)]
+  private var featureGradients: [Tensor]
 
   /// Compiles a graph for training.
   ///
@@ -27,10 +31,14 @@ public final class TrainingPlan {
   ///   - batchSize: At least 1; bound to every symbolic first axis of the inputs.
   ///   - keepingZeros: Names of parameters whose elements that are zero now stay exactly zero.
   ///   - seed: For Dropout.
-  /// - Throws: ``RuntimeError``, which names the node that has no gradient or cannot be compiled.
+  ///   - observed: Names of values inside of the graph, for ``value(_:)`` and ``valueGradient(_:)``.
+  ///   - features: Names of values that the loss looks at too: its gradient there is added to what
+  ///     comes from the output.
+  /// - Throws: ``RuntimeError``, which names the node that has no gradient, the value that does not
+  ///   exist, or what cannot be compiled.
   public init(
     _ graph: Graph, batchSize: Int, optimizer: Optimizer, keepingZeros: Set<String> = [],
-    seed: UInt64 = 0
+    seed: UInt64 = 0, observed: [String] = [], features: [String] = []
   ) throws(RuntimeError) {
     guard batchSize >= 1 else { throw .batchSizeNotPositive(batchSize) }
     self.batchSize = batchSize
@@ -44,8 +52,16 @@ public final class TrainingPlan {
     let lowering = try Lowering(graph, types: types, mode: .training, seed: seed)
     plan = lowering.plan
     inputs = try lowering.feedInputs()
-    let steps = graph.steps(mode: .training, observed: [], types: types)
+    let steps = graph.steps(mode: .training, observed: Set(observed + features), types: types)
     for step in steps { try lowering.lower(step) }
+    var values: OrderedDictionary<String, PlanValue> = [:]
+    let made = Set(steps.map(\.output))
+    for name in observed + features where values[name] == nil {
+      guard made.contains(name) else { throw .unknownValue(name: name) }
+      values[name] = try lowering.float(name)
+      try plan.keep(values[name]!)
+    }
+    self.observed = values
     guard let outputName = graph.outputs.first?.name, lowering.dependsOnParameters(outputName)
     else { throw .nothingToTrain }
     output = try lowering.float(outputName)
@@ -56,9 +72,25 @@ public final class TrainingPlan {
     outputGradient = try plan.input(output.shape, .float32)
     gradient = Tensor(zeros: output.shape)
     let backward = Backward(lowering)
+    var inner: [(name: String, value: PlanValue, gradient: PlanValue)] = []
+    for name in features {
+      let value = values[name]!
+      plan.currentNode = name
+      inner.append((name, value, try plan.input(value.shape, .float32)))
+      backward.begin(name, with: inner[inner.count - 1].gradient)
+    }
+    self.features = inner
+    featureGradients = inner.map { Tensor(zeros: $0.value.shape) }
     try backward.build(steps, output: outputName, gradient: outputGradient)
     gradientValues = backward.parameterGradients
     for value in gradientValues.values { try plan.keep(value) }
+    var found: [String: PlanValue] = [:]
+    for name in observed {
+      guard let value = backward.gradient(of: name) else { continue }
+      try plan.keep(value)
+      found[name] = value
+    }
+    observedGradients = found
     parameters = lowering.parameters.filter { backward.parameterGradients[$0.key] != nil }
     statistics = lowering.statistics
     try plan.finish()
@@ -82,16 +114,59 @@ public final class TrainingPlan {
     _ inputs: [String: Tensor], learningRate: Float,
     lossGradient: (_ output: Tensor, _ gradient: inout Tensor) throws -> Void
   ) throws {
+    try step(inputs, learningRate: learningRate) { output, _, gradient, features in
+      for index in features.indices { features[index] = Tensor(zeros: features[index].shape) }
+      try lossGradient(output, &gradient)
+    }
+  }
+
+  /// The same for a loss that looks at features.
+  ///
+  /// - Parameter lossGradient: Gets the output, the features in their order, and a gradient tensor
+  ///   to fill for each of them.
+  public func step(
+    _ inputs: [String: Tensor], learningRate: Float,
+    lossGradient: (
+      _ output: Tensor, _ features: [Tensor], _ gradient: inout Tensor,
+      _ featureGradients: inout [Tensor]
+    ) throws -> Void
+  ) throws {
     let feeds = try plan.matching(inputs, self.inputs)
     try plan.withBound(feeds) {
       try plan.run(0..<forwardEnd)
-      try lossGradient(try plan.read(output), &gradient)
-      try plan.withBound([(outputGradient, gradient)]) {
+      try lossGradient(
+        try plan.read(output), try features.map { try plan.read($0.value) }, &gradient,
+        &featureGradients)
+      let loss =
+        [(outputGradient, gradient)] + zip(features, featureGradients).map { ($0.gradient, $1) }
+      try plan.withBound(loss) {
         try plan.run(forwardEnd..<plan.position)
       }
     }
     guard learningRate > 0 else { return }
     for index in updates.indices { updates[index].apply(learningRate: learningRate) }
+  }
+
+  /// An observed value or feature of the last ``step``, in plain layout.
+  public func value(_ name: String) throws -> Tensor {
+    guard let value = observed[name] else { throw RuntimeError.unknownValue(name: name) }
+    return try plan.read(value)
+  }
+
+  /// dLoss/d(value) of an observed value of the last ``step``; zeros when the loss does not depend on
+  /// it.
+  public func valueGradient(_ name: String) throws -> Tensor {
+    guard let value = observed[name] else { throw RuntimeError.unknownValue(name: name) }
+    guard let gradient = observedGradients[name] else { return Tensor(zeros: value.shape) }
+    return try plan.read(gradient).reshaped(value.shape)
+  }
+
+  /// The gradient of one trained parameter from the last ``step``, in plain layout.
+  public func gradient(of name: String) throws -> Tensor {
+    guard let value = gradientValues[name], let parameter = parameters[name] else {
+      throw RuntimeError.unknownValue(name: name)
+    }
+    return try plan.read(value).reshaped(parameter.shape)
   }
 
   /// Runs the forward half in training mode, so that batch-norm statistics are re-estimated;

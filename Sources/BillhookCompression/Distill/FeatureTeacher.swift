@@ -1,0 +1,52 @@
+public import BillhookGraph
+internal import BillhookPlugins
+internal import BillhookRuntime
+internal import BillhookTensor
+
+/// A teacher whose inner tensors a loss compares with the student's: it runs beside the student, batch
+/// by batch, because inner tensors are often too large to be recorded.
+public final class FeatureTeacher {
+  /// A tensor of the student and the one of the teacher that it is compared with.
+  public struct Pair: Sendable, Equatable {
+    public var student: String
+    public var teacher: String
+
+    public init(student: String, teacher: String) {
+      self.student = student
+      self.teacher = teacher
+    }
+  }
+
+  let pairs: [Pair]
+  private let graph: Graph
+  private var data: Dataset?
+  private var plan: InferencePlan?
+
+  /// - Parameter pairs: At least one.
+  public init(_ graph: Graph, pairs: [Pair]) {
+    self.graph = graph
+    self.pairs = pairs
+  }
+
+  /// Gets ready for batches of the training data, before it is fitted to the student.
+  func prepare(_ data: Dataset, batchSize: Int) throws {
+    self.data = try data.fitted(to: graph)
+    plan = try InferencePlan(graph, batchSize: batchSize, observed: Set(pairs.map(\.teacher)))
+  }
+
+  /// The teacher's tensors for one batch, in the order of the pairs.
+  func values(
+    _ indices: [Int], augmentation: Augmentation?, seed: UInt64, views: [Int]
+  ) throws -> [Tensor] {
+    guard let data, let plan else { return [] }
+    let inputs = data.batch(indices, augmentation: augmentation, seed: seed, views: views)
+    var found: [String: Tensor] = [:]
+    _ = try plan.run(inputs) { name, value in found[name] = value }
+    return try pairs.map { pair in
+      guard let value = found[pair.teacher] else {
+        throw RuntimeError.unknownValue(name: pair.teacher)
+      }
+      return value.asFloat32()
+    }
+  }
+}
