@@ -267,12 +267,6 @@ struct RecipeCheck {
             ? "as features: {STUDENT: TEACHER} (on the command line --feature STUDENT=TEACHER)."
             : "which only distill can."))
     }
-    if !needs.contains(.features), !features.isEmpty {
-      note(
-        "\(path).features",
-        "The loss \"\(descriptor.id)\" does not look at features; choose one that does, or leave "
-          + "them out.")
-    }
   }
 
   /// Whether the tensors of features exist. The student may be changed by stages before this one, but
