@@ -10,7 +10,7 @@ SWIFT_FILES = Package.swift Plugins PluginSDK Sources Tests
 KERNEL_FILES = Sources/BillhookKernels/*.cc Sources/BillhookKernels/*.h
 
 .DEFAULT_GOAL = help
-.PHONY: help setup build test demo bench format lint install clean
+.PHONY: help setup build test demo bench freeze format lint install clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 16
@@ -35,6 +35,10 @@ bench: ## time the work items of docs/benchmarks.md, one JSON line each
 	@.ci/setup >&2
 	@swift build $(FLAGS) >&2
 	@$(BINARIES)/billhook-benchmark
+
+freeze: ## freeze the plugin headers as those of their ABI version
+	@.ci/setup python
+	@.ci/abi freeze
 
 format: ## format the sources
 	swift format format -i -r --parallel $(SWIFT_FILES)

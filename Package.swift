@@ -62,7 +62,7 @@ let package = Package(
     .target(
       name: "BillhookSDK", path: "PluginSDK",
       exclude: [
-        "billhook.map", "cxx", "install", "pkgconfig", "rust", "schema", "swift", "template",
+        "billhook.map", "cxx", "frozen", "install", "pkgconfig", "rust", "schema", "swift", "template",
       ],
       sources: ["src"]),
     .target(
@@ -94,13 +94,19 @@ let package = Package(
         "BillhookRuntime", "BillhookTensor", collections, crypto, logging, yaml,
       ]),
     module(
+      "BillhookValidator",
+      [
+        "BillhookPlugins", "BillhookSDK", "BillhookKernels", "BillhookRuntime", "BillhookTensor",
+      ]),
+    module(
       "Billhook",
       [
         "BillhookPipeline", "BillhookCompression", "BillhookFormats", "BillhookGraph",
         "BillhookPlugins", "BillhookRuntime", "BillhookTensor",
       ]),
     .executableTarget(
-      name: "BillhookCommand", dependencies: ["Billhook", arguments, logging],
+      name: "BillhookCommand",
+      dependencies: ["Billhook", "BillhookValidator", arguments, logging],
       swiftSettings: strict),
 
     plugin("Magnitude"),
@@ -141,6 +147,8 @@ let package = Package(
         "BillhookPipeline", "BillhookCompression", "BillhookFormats", "BillhookGraph",
         "BillhookPlugins", "BillhookRuntime", "BillhookTensor", collections,
       ]),
+    tests(
+      "BillhookValidatorTests", ["BillhookValidator", "BillhookCommand"]),
     tests(
       "EndToEndTests",
       [

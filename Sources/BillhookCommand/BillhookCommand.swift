@@ -40,6 +40,9 @@ struct BillhookCommand: ParsableCommand {
       var command = try parseAsRoot(arguments)
       try command.run()
       return 0
+    } catch let code as ExitCode {
+      // The command has said everything itself.
+      return code.rawValue
     } catch {
       let code = exitCode(for: error)
       if code == .success {

@@ -54,7 +54,7 @@ enum ModuleLoader {
 ///
 /// Safety: `pointer` must point at `struct_size` readable bytes; that is the library's promise, and
 /// a library that breaks it has the rights of the process anyway.
-func copyStruct<T>(_ type: T.Type, from pointer: UnsafeRawPointer, theirSize: UInt32, zero: T) -> T
+package func copyStruct<T>(_ type: T.Type, from pointer: UnsafeRawPointer, theirSize: UInt32, zero: T) -> T
 {
   var local = zero
   withUnsafeMutableBytes(of: &local) { bytes in

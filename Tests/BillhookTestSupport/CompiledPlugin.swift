@@ -7,9 +7,14 @@ internal import Synchronization
 /// - Parameters:
 ///   - source: Path below the package's folder.
 ///   - defines: What follows `-D`, such as `MAGIC=1`; for C and C++.
+///   - headers: The SDK's headers for C, below the package's folder.
+///   - hidesSymbols: False for a library that exports all that it has.
 /// - Returns: The path of the shared library, which is the same for the same arguments.
-public func compiledPlugin(_ source: String, defines: [String] = []) throws -> String {
-  try PluginCompiler.compile(source, defines: defines)
+public func compiledPlugin(
+  _ source: String, defines: [String] = [], headers: String = "PluginSDK/include",
+  hidesSymbols: Bool = true
+) throws -> String {
+  try PluginCompiler.compile(source, defines, headers: headers, hidesSymbols: hidesSymbols)
 }
 
 /// The folder of the package's manifest.
@@ -32,15 +37,17 @@ private enum PluginCompiler {
     return path
   }()
 
-  static func compile(_ source: String, defines: [String]) throws -> String {
+  static func compile(
+    _ source: String, _ defines: [String], headers: String, hidesSymbols: Bool
+  ) throws -> String {
     try made.withLock { made in
-      let key = ([source] + defines).joined(separator: " ")
+      let key = ([source, headers, "\(hidesSymbols)"] + defines).joined(separator: " ")
       if let path = made[key] { return path }
       let name = URL(fileURLWithPath: source).deletingPathExtension().lastPathComponent
       let path = "\(folder)/\(name)-\(made.count).so"
       let compiler = Process()
       compiler.executableURL = URL(fileURLWithPath: "/bin/sh")
-      compiler.arguments = ["-ec", try commands(source, defines, path)]
+      compiler.arguments = ["-ec", try commands(source, defines, headers, hidesSymbols, path)]
       let errors = Pipe()
       compiler.standardError = errors
       try compiler.run()
@@ -56,7 +63,7 @@ private enum PluginCompiler {
 
   /// What a shell does to compile a source, by its suffix.
   private static func commands(
-    _ source: String, _ defines: [String], _ path: String
+    _ source: String, _ defines: [String], _ headers: String, _ hidesSymbols: Bool, _ path: String
   ) throws -> String {
     func quoted(_ text: String) -> String {
       "'" + text.replacingOccurrences(of: "'", with: "'\\''") + "'"
@@ -64,9 +71,9 @@ private enum PluginCompiler {
     let sdk = quoted("\(packageFolder)/PluginSDK")
     let file = quoted("\(packageFolder)/\(source)")
     let shared =
-      "-O1 -w -shared -fPIC -fvisibility=hidden -I \(sdk)/include -I \(sdk)/cxx "
+      "-O1 -w -shared -fPIC -I \(quoted("\(packageFolder)/\(headers)")) -I \(sdk)/cxx "
       + "\(defines.map { quoted("-D\($0)") }.joined(separator: " ")) \(file) -o \(quoted(path)) -lm "
-      + "-Wl,--version-script=\(sdk)/billhook.map"
+      + (hidesSymbols ? "-fvisibility=hidden -Wl,--version-script=\(sdk)/billhook.map" : "")
     switch URL(fileURLWithPath: source).pathExtension {
     case "c": return "/usr/bin/cc -std=c11 \(shared)"
     case "cc": return "/usr/bin/c++ -std=c++17 \(shared)"

@@ -3,8 +3,11 @@ public import Billhook
 
 struct PluginCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "plugin", abstract: "Show the plugins that can be used.",
-    subcommands: [List.self, Show.self, New.self, Bench.self], defaultSubcommand: List.self)
+    commandName: "plugin", abstract: "Show, write, test and time plugins.",
+    subcommands: [
+      List.self, Show.self, New.self, Bench.self, ValidateCommand.self, FuzzCommand.self,
+      ConformanceTestCommand.self,
+    ], defaultSubcommand: List.self)
 
   struct List: ParsableCommand {
     static let configuration = CommandConfiguration(

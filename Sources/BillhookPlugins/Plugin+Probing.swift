@@ -1,0 +1,48 @@
+package import BillhookSDK
+
+// What the validator needs of the host's own side, so that it tests plugins with the host's calls
+// and not with an imitation of them.
+extension Plugin {
+  /// How a probing call ended.
+  package struct ProbeOutcome: Sendable {
+    package var status: bh_status
+    package var message: String?
+    /// Set when the call changed the floating-point mode (it was set back).
+    package var hasChangedFloatingPoint = false
+  }
+
+  /// The plugins of a library, loaded into this process whatever the policy says of it.
+  package static func probed(path: String) throws(PluginError) -> [Plugin] {
+    try ModuleLoader.load(path: path)
+  }
+
+  /// Runs `body` with a call of the host's, as every hook function is run.
+  package func probe(
+    seed: UInt64, layer: LayerContext?, _ body: (UnsafeMutablePointer<bh_call>) -> bh_status
+  ) -> ProbeOutcome {
+    let context = CallContext(plugin: self, seed: seed, layer: layer)
+    do {
+      return ProbeOutcome(status: try context.run("probe", body))
+    } catch .failed(_, _, _, let status, let message) {
+      return ProbeOutcome(status: status, message: message)
+    } catch {
+      return ProbeOutcome(
+        status: BH_E_INTERNAL, message: "\(error)", hasChangedFloatingPoint: true)
+    }
+  }
+}
+
+/// Parameter values in C's form, unchecked: a validator hands out wrong ones too.
+package final class ProbeParameters: @unchecked Sendable {
+  private let parameters: CParameters
+  package let count: Int
+
+  /// - Parameter values: One for each declared parameter, in declared order.
+  package init(_ plugin: Plugin, _ values: [ParameterValue]) {
+    let pairs = zip(plugin.descriptor.parameters, values).map { (parameter: $0, value: $1) }
+    parameters = CParameters(pairs)
+    count = pairs.count
+  }
+
+  package var values: UnsafeMutablePointer<bh_value> { parameters.values }
+}
