@@ -75,6 +75,8 @@ let package = Package(
         .linkedLibrary("dnnl"), .linkedLibrary("hwy"), .linkedLibrary("gomp"),
       ]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    .systemLibrary(name: "CLibFFI", pkgConfig: "libffi", providers: [.apt(["libffi-dev"])]),
+    .systemLibrary(name: "CLibDW", pkgConfig: "libdw", providers: [.apt(["libdw-dev"])]),
 
     module("BillhookTensor", ["BillhookKernels"]),
     module("BillhookGraph", ["BillhookTensor", collections]),
@@ -83,7 +85,9 @@ let package = Package(
       dependencies: ["BillhookGraph", "BillhookTensor", "CZlib", protobuf, collections],
       exclude: ["ONNX/onnx.proto", "ONNX/README.md"], swiftSettings: strict),
     module("BillhookRuntime", ["BillhookGraph", "BillhookTensor", "BillhookKernels", collections]),
-    module("BillhookPlugins", ["BillhookSDK", "BillhookTensor", "BillhookKernels", crypto]),
+    module(
+      "BillhookPlugins",
+      ["BillhookSDK", "BillhookTensor", "BillhookKernels", "CLibDW", "CLibFFI", crypto]),
     module(
       "BillhookCompression",
       ["BillhookRuntime", "BillhookPlugins", "BillhookGraph", "BillhookTensor", collections]),

@@ -11,18 +11,8 @@ enum ModuleLoader {
 
   static func load(path: String) throws(PluginError) -> [Plugin] {
     let file = try LibraryFile(path: path)
-    let known = loaded.withLock { $0[file.path] }
-    guard known == nil || known == file.sha256 else { throw .changedSinceLoaded(path: path) }
-
+    let handle = try open(file, as: path)
     let before = bh_fp_state()
-    // All symbols now, so that a missing one is found here and not in the middle of a run; local,
-    // so that two plugins cannot take each other's. There is no dlclose: see docs/abi.md.
-    guard let handle = dlopen(file.path, RTLD_NOW | RTLD_LOCAL) else {
-      throw .cannotLoad(path: path, reason: String(cString: dlerror()))
-    }
-    loaded.withLock { $0[file.path] = file.sha256 }
-    try checkFloatingPoint(before, plugin: path, function: "dlopen")
-
     guard let symbol = dlsym(handle, "billhook_module_v1") else {
       throw .rejected(
         path: path, rule: "BH-20", field: "billhook_module_v1", found: "not exported",
@@ -38,6 +28,25 @@ enum ModuleLoader {
         expected: "a bh_module")
     }
     return try ModuleReader(path: path, file: file).plugins(of: UnsafeRawPointer(pointer))
+  }
+
+  /// Opens a library that was hashed.
+  ///
+  /// - Parameter path: As the user wrote it, for messages.
+  static func open(
+    _ file: LibraryFile, as path: String
+  ) throws(PluginError) -> UnsafeMutableRawPointer {
+    let known = loaded.withLock { $0[file.path] }
+    guard known == nil || known == file.sha256 else { throw .changedSinceLoaded(path: path) }
+    let before = bh_fp_state()
+    // All symbols now, so that a missing one is found here and not in the middle of a run; local,
+    // so that two plugins cannot take each other's. There is no dlclose: see docs/abi.md.
+    guard let handle = dlopen(file.path, RTLD_NOW | RTLD_LOCAL) else {
+      throw .cannotLoad(path: path, reason: String(cString: dlerror()))
+    }
+    loaded.withLock { $0[file.path] = file.sha256 }
+    try checkFloatingPoint(before, plugin: path, function: "dlopen")
+    return handle
   }
 
   private static func checkFloatingPoint(

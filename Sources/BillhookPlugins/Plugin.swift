@@ -179,4 +179,6 @@ struct PluginEntry {
   var getExtension: GetExtension?
   var functions: HookFunctions
   var lifetime: ModuleLifetime
+  /// Of a plugin that is made of plain functions.
+  var plain: PlainFunctions?
 }

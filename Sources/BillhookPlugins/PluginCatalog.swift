@@ -10,7 +10,7 @@ public final class PluginCatalog: Sendable {
   private let observer: PluginObserver
   private let byPath = Mutex<[String: [Plugin]]>([:])
 
-  /// Looks for `libbillhook-plugin-*.so` in the given folders, in order; by default the built-ins'
+  /// Looks for `libbillhook-plugin-*.so` and `*.bhplug.json` in the given folders, in order; by default the built-ins'
   /// folders (``builtInFolders``). An unloadable file is kept as a finding, not thrown.
   ///
   /// - Parameter observer: Gets what the plugins log, and can cancel them.
@@ -20,7 +20,7 @@ public final class PluginCatalog: Sendable {
     var failures: [(path: String, error: PluginError)] = []
     for path in (folders ?? Self.builtInFolders).flatMap(Self.libraries) {
       do {
-        for plugin in try ModuleLoader.load(path: path) {
+        for plugin in try Self.plugins(of: path) {
           let id = plugin.descriptor.id
           if let first = found.first(where: { $0.descriptor.id == id }) {
             // The same file under two folders is no finding.
@@ -60,18 +60,26 @@ public final class PluginCatalog: Sendable {
 
   private static func libraries(in folder: String) -> [String] {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-    return names.filter { $0.hasPrefix("libbillhook-plugin-") && $0.hasSuffix(".so") }.sorted()
-      .map { "\(folder)/\($0)" }
+    return names.filter {
+      $0.hasPrefix("libbillhook-plugin-") && $0.hasSuffix(".so") || PlainLoader.isManifest($0)
+    }.sorted().map { "\(folder)/\($0)" }
+  }
+
+  /// The plugins of a library, or of a manifest of plain functions.
+  private static func plugins(of path: String) throws(PluginError) -> [Plugin] {
+    PlainLoader.isManifest(path)
+      ? try PlainLoader.plugins(manifest: path) : try ModuleLoader.load(path: path)
   }
 
   /// Finds a plugin by id, or by the last parts of an id, or loads the one with the right hook in
-  /// the library at a path (anything with a "/" or ending in ".so"; `FILE.so#ID` when there are
-  /// several).
+  /// the library or manifest at a path (anything with a "/" or ending in ".so" or ".bhplug.json";
+  /// `FILE#ID` when there are several), or makes one of a plain function (`ffi:LIBRARY:SIGNATURE`).
   ///
   /// - Throws: ``PluginError``; an unknown id is answered with the nearest ones.
   public func plugin(
     _ idOrPath: String, hook: PluginDescriptor.Hook
   ) throws(PluginError) -> Plugin {
+    if PlainLoader.isInline(idOrPath) { return try inline(idOrPath, hook: hook) }
     let (path, id) = Self.splitPath(idOrPath)
     guard let path else { return try choose(idOrPath, hook: hook, from: plugins) }
     let loaded = try load(path)
@@ -87,18 +95,38 @@ public final class PluginCatalog: Sendable {
     return first
   }
 
+  /// What a name is most likely to be when its hook is not said: a scorer, the most common kind, or
+  /// what an inline form looks like.
+  public static func likelyHook(of name: String) -> PluginDescriptor.Hook {
+    guard PlainLoader.isInline(name) else { return .scorer }
+    return name.contains("row_block") ? .quantizer : name.contains("student") ? .loss : .scorer
+  }
+
   private func load(_ path: String) throws(PluginError) -> [Plugin] {
     if let known = byPath.withLock({ $0[path] }) { return known }
-    let plugins = try ModuleLoader.load(path: path).map { $0.observed(by: observer) }
+    let plugins = try Self.plugins(of: path).map { $0.observed(by: observer) }
     byPath.withLock { $0[path] = plugins }
     return plugins
   }
 
+  private func inline(
+    _ text: String, hook: PluginDescriptor.Hook
+  ) throws(PluginError) -> Plugin {
+    let key = "\(hook.rawValue) \(text)"
+    if let known = byPath.withLock({ $0[key] }) { return known[0] }
+    let plugin = try PlainLoader.plugin(inline: text, hook: hook).observed(by: observer)
+    byPath.withLock { $0[key] = [plugin] }
+    return plugin
+  }
+
   private static func splitPath(_ text: String) -> (path: String?, id: String?) {
-    if let mark = text.lastIndex(of: "#"), text[..<mark].hasSuffix(".so") {
+    func isFile(_ text: some StringProtocol) -> Bool {
+      text.hasSuffix(".so") || PlainLoader.isManifest(String(text))
+    }
+    if let mark = text.lastIndex(of: "#"), isFile(text[..<mark]) {
       return (String(text[..<mark]), String(text[text.index(after: mark)...]))
     }
-    return (text.contains("/") || text.hasSuffix(".so") ? text : nil, nil)
+    return (text.contains("/") || isFile(text) ? text : nil, nil)
   }
 
   private func choose(

@@ -20,6 +20,8 @@ public struct PluginDescriptor: Sendable, Equatable {
   /// The version of the state that the plugin saves; nil when it saves none.
   public var stateVersion: UInt32?
   public var module: ModuleDescriptor
+  /// How its functions are called, of a plugin without the SDK.
+  public var plain: PlainDescription?
 }
 
 /// The library that a plugin came in.

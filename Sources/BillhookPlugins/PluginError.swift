@@ -9,6 +9,19 @@ public enum PluginError: Error, Equatable, CustomStringConvertible {
   /// The library breaks a rule of docs/abi.md.
   case rejected(path: String, rule: String, field: String, found: String, expected: String)
 
+  // Plain functions
+  case badSignature(signature: String, reason: String)
+  case badBinding(function: String, argument: String, binding: String, reason: String)
+  case badPlainFunction(function: String, reason: String)
+  case badInlineForm(text: String, reason: String)
+  case badManifest(path: String, place: String, found: String, expected: String)
+  case libraryNotFound(name: String)
+  case wrongDigest(path: String, found: String, expected: String)
+  case missingFunction(library: String, function: String, found: String, nearest: [String])
+  /// The library's debug information declares the function in another way.
+  case contradictsDebugInformation(signature: String, reason: String)
+  case failedProbe(signature: String, count: Int, reason: String)
+
   // Choosing
   case unknownPlugin(name: String, hook: PluginDescriptor.Hook, nearest: [String], known: [String])
   case ambiguousPlugin(name: String, hook: PluginDescriptor.Hook, ids: [String])
@@ -74,12 +87,56 @@ extension PluginError {
       "Plugin \"\(plugin)\" is a \(found.rawValue) but a \(expected.rawValue) is needed here."
     case .duplicatePlugin(let plugin, let path, let first):
       "\"\(path)\" has a plugin \"\(plugin)\" again; the one in \"\(first)\" is used."
+    case .badSignature, .badBinding, .badPlainFunction, .badInlineForm, .badManifest,
+      .libraryNotFound, .wrongDigest, .missingFunction, .contradictsDebugInformation, .failedProbe:
+      plainDescription
     case .unknownParameter, .missingParameter, .wrongParameterType, .parameterOutOfRange,
       .unknownChoice:
       parameterDescription
     case .failed, .changedFloatingPoint, .noState, .foreignState, .missingStatistic,
       .unsupportedGranularity, .notChunked, .noGradient, .wrongTensor, .wrongResult:
       callDescription
+    }
+  }
+
+  private var plainDescription: String {
+    switch self {
+    case .badSignature(let signature, let reason):
+      "The signature \"\(signature)\" cannot be called: \(ended(reason))"
+    case .badBinding(let function, let argument, let binding, let reason):
+      binding.isEmpty
+        ? "Argument \"\(argument)\" of \"\(function)\" is not bound: \(ended(reason))"
+        : "Argument \"\(argument)\" of \"\(function)\" cannot be \"\(binding)\": \(ended(reason))"
+    case .badPlainFunction(let function, let reason):
+      "The function \"\(function)\" cannot be used: \(reason)."
+    case .badInlineForm(let text, let reason):
+      """
+      "\(text)" is no plain function: \(ended(reason)) Write ffi:LIBRARY:SIGNATURE|BINDINGS, as in \
+      "ffi:libm.so.6:float fabsf(float)".
+      """
+    case .badManifest(let path, let place, let found, let expected):
+      "In \"\(path)\" \"\(place)\" is \(found) but must be \(expected)."
+    case .libraryNotFound(let name):
+      """
+      There is no library "\(name)" in the dynamic loader's cache or in the system's folders; \
+      write its path, with a "/" in it.
+      """
+    case .wrongDigest(let path, let found, let expected):
+      """
+      The library "\(path)" has the SHA-256 \(found) but its manifest expects \(expected); get the \
+      right file, or change the manifest if you trust this one.
+      """
+    case .missingFunction(let library, let function, let found, let nearest):
+      "\"\(library)\" has no function \"\(function)\": \(found)"
+        + (nearest.isEmpty ? "." : "; did you mean \(quoted(nearest, "or"))?")
+    case .contradictsDebugInformation(let signature, let reason):
+      "The signature \"\(signature)\" is not the library's own: \(reason)."
+    case .failedProbe(let signature, let count, let reason):
+      """
+      "\(signature)" failed when it was tried on \(count) values, before any of your data: \
+      \(reason). Check the signature and the bindings against the library's documentation.
+      """
+    default: ""
     }
   }
 
@@ -158,6 +215,9 @@ extension PluginError {
     }
   }
 }
+
+/// A reason may end with a question.
+private func ended(_ reason: String) -> String { reason.hasSuffix("?") ? reason : reason + "." }
 
 private func on(_ layer: String?) -> String { layer.map { " on layer \"\($0)\"" } ?? "" }
 

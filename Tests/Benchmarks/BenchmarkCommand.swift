@@ -49,6 +49,7 @@ struct BenchmarkCommand: ParsableCommand {
     try timeDistillation(bench)
     try timeInference(bench, models: models)
     try timePluginCall(bench)
+    try timePlainCalls(bench)
     if bench.failureCount > 0 { throw ExitCode.failure }
     guard bench.recordCount > 0 else {
       throw ValidationError(

@@ -32,8 +32,12 @@ struct PluginCommand: ParsableCommand {
       discussion: """
         billhook plugin show magnitude
         billhook plugin show ./libmine.so --hook scorer
+        billhook plugin show 'ffi:libm.so.6:float fabsf(float)'
         """)
-    @Argument(help: .init("A plugin's id, or a library's path.", valueName: "id|path"))
+    @Argument(
+      help: .init(
+        "A plugin's id, a library's or manifest's path, or a plain function.",
+        valueName: "id|path"))
     var plugin: String
     @Option(help: "scorer, loss or quantizer, when the name alone is not clear.")
     var hook: PluginDescriptor.Hook?

@@ -27,6 +27,11 @@ public struct PluginListing: Sendable, Codable, Equatable {
   public var sha256: String
   public var granularities: [String]
   public var parameters: [Parameter]
+  /// Of plain functions: how each is called, what is known of the signatures, and the manifest that
+  /// says the same.
+  public var functions: [String]?
+  public var signature: String?
+  public var manifest: String?
 
   public init(_ descriptor: PluginDescriptor) {
     id = descriptor.id
@@ -42,6 +47,11 @@ public struct PluginListing: Sendable, Codable, Equatable {
     path = descriptor.module.path
     sha256 = descriptor.module.sha256
     granularities = Granularity.allCases.filter(descriptor.granularities.contains).map(\.rawValue)
+    functions = descriptor.plain?.functions.map {
+      "\($0.role): \($0.signature) | \($0.bindings.joined(separator: ", "))"
+    }
+    signature = descriptor.plain?.verification
+    manifest = descriptor.plain?.manifest
     parameters = descriptor.parameters.map { parameter in
       let low = parameter.range.lowerBound
       let high = parameter.range.upperBound
@@ -88,6 +98,9 @@ public struct PluginListing: Sendable, Codable, Equatable {
       ("SHA-256", sha256),
     ]
     for (key, value) in facts where !value.isEmpty { text += "\(key): \(value)\n" }
+    for function in functions ?? [] { text += "function: \(function)\n" }
+    if let signature { text += "signature: \(signature)\n" }
+    if let manifest { text += "\nAs a manifest:\n\n\(manifest)\n" }
     return text
   }
 }
@@ -107,8 +120,10 @@ extension PluginListing {
   static func plugin(
     _ idOrPath: String, hook: PluginDescriptor.Hook?, in catalog: PluginCatalog
   ) throws -> Plugin {
-    // An unknown id gets the answer of a scorer, the most common kind.
-    let hooks: [PluginDescriptor.Hook] = hook.map { [$0] } ?? [.quantizer, .loss, .scorer]
+    // An unknown name gets the answer of the likely kind.
+    let likely = PluginCatalog.likelyHook(of: idOrPath)
+    let others = PluginDescriptor.Hook.allCases.reversed().filter { $0 != likely }
+    let hooks = hook.map { [$0] } ?? others + [likely]
     for hook in hooks.dropLast() {
       if let plugin = try? catalog.plugin(idOrPath, hook: hook) { return plugin }
     }

@@ -19,6 +19,8 @@ public struct PluginUse: Sendable, Codable, Equatable {
   public var sha256: String
   /// Every declared parameter with the value that was used, in declared order.
   public var parameters: [Parameter]
+  /// Of plain functions: their signatures, and what is known of them.
+  public var functions: [String]?
 
   public init(_ descriptor: PluginDescriptor, parameters: [(key: String, value: ParameterValue)]) {
     id = descriptor.id
@@ -26,6 +28,9 @@ public struct PluginUse: Sendable, Codable, Equatable {
     version = descriptor.module.version
     sha256 = descriptor.module.sha256
     self.parameters = parameters.map { Parameter(key: $0.key, value: $0.value.description) }
+    functions = descriptor.plain.map { plain in
+      plain.functions.map { "\($0.signature) (\(plain.verification))" }
+    }
   }
 }
 
