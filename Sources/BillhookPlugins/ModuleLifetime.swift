@@ -24,7 +24,7 @@ final class ModuleLifetime: Sendable {
   /// By the address of the module: a library that is looked at again is begun only once.
   private static let known = Mutex<[UInt: ModuleLifetime]>([:])
 
-  private init(id: String, initialize: Initialize?, finish: Finish?) {
+  init(id: String, initialize: Initialize?, finish: Finish?) {
     self.id = id
     self.initialize = initialize
     self.finish = finish
