@@ -23,7 +23,7 @@ extension Graph {
     let kept = observed.union(outputs.map(\.name))
     var gone: Set<Int> = []
     for (index, node) in nodes.enumerated() where node.op == "BatchNormalization" {
-      guard node.int("training_mode", default: 0) == 0,
+      guard !node.isTrainingBatchNorm(opset: opset),
         node.outputs.dropFirst().allSatisfy(\.isEmpty),
         let input = node.input(0), let layerIndex = producers[input],
         consumers[input]?.count == 1, !kept.contains(input),

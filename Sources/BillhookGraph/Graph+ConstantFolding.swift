@@ -4,32 +4,27 @@ internal import OrderedCollections
 extension Graph {
   /// Computes every node whose inputs are all constant, and keeps the results as initializers.
   ///
-  /// `Constant` nodes become initializers too, and initializers that nothing reads any more go.
-  /// A result that would be larger than its inputs and than 64 MiB is left to be computed.
+  /// `Constant` nodes become initializers too, the shapes of values whose sizes are known do, and
+  /// initializers that nothing reads any more go. A result that would be larger than its inputs and
+  /// than 64 MiB is left to be computed, and so is what is random.
   ///
   /// - Parameters:
   ///   - keepingDequantizedWeights: Leaves a DequantizeLinear of constants alone, so that the
   ///     integers stay small and can be computed with. True by default.
+  ///   - binding: Sizes for symbols, as in ``inferTypes(binding:)``.
   /// - Throws: ``GraphError`` when a node is wrong.
   public func foldingConstants(
-    keepingDequantizedWeights: Bool = true
+    keepingDequantizedWeights: Bool = true, binding: [String: Int] = [:]
   ) throws(GraphError) -> Graph {
-    try verifyStructure()
+    let scope = try inferScope(binding: binding)
     var result = self
     result.nodes = []
     var known: [String: Tensor] = [:]
     for (name, initializer) in initializers { known[name] = initializer.tensor }
     for node in nodes {
       let isKept = keepingDequantizedWeights && node.op == "DequantizeLinear"
-      let inputs = node.inputs.filter { !$0.isEmpty }
-      guard !isKept, inputs.allSatisfy({ known[$0] != nil }) else {
-        result.nodes.append(node)
-        continue
-      }
-      let inputBytes = inputs.reduce(0) { $0 + (known[$1]?.byteCount ?? 0) }
-      guard
-        let tensors = try ReferenceEvaluator.fold(
-          node, opset: opset, known, maximumByteCount: max(inputBytes, 64 << 20))
+      guard !isKept,
+        let tensors = try constantOutputs(of: node, known, scope)
       else {
         result.nodes.append(node)
         continue
@@ -39,24 +34,32 @@ extension Graph {
         result.initializers[output] = Initializer(tensor)
       }
     }
-    let read = Set(result.nodes.flatMap(\.inputs)).union(outputs.map(\.name))
-    let wasRead = Set(nodes.flatMap(\.inputs))
+    let read = Set(result.nodes.flatMap(\.reads)).union(outputs.map(\.name))
+    let wasRead = Set(nodes.flatMap(\.reads))
     // What nothing read before is the file's own affair.
     result.initializers = result.initializers.filter { name, _ in
       read.contains(name) || (initializers[name] != nil && !wasRead.contains(name))
     }
     return result
   }
-}
 
-extension ReferenceEvaluator {
-  /// The node's outputs, or nil when they are too large to be worth keeping.
-  fileprivate static func fold(
-    _ node: Node, opset: Int, _ values: [String: Tensor], maximumByteCount: Int
+  /// A node's outputs when they are constant and not too large to be worth keeping; nil otherwise.
+  private func constantOutputs(
+    of node: Node, _ known: [String: Tensor], _ scope: ValueScope
   ) throws(GraphError) -> [Tensor]? {
+    let definition = try OperatorTable.definition(of: node)
+    if definition.dependence == .randomness { return nil }
+    let outputs = node.outputs.filter { !$0.isEmpty }
+    let seen = outputs.compactMap { scope.constants[$0] }
+    if definition.dependence == .types, seen.count == node.outputs.count { return seen }
+    let reads = node.reads.filter { !$0.isEmpty }
+    guard reads.allSatisfy({ known[$0] != nil }) else { return nil }
+    let inputBytes = reads.reduce(0) { $0 + (known[$1]?.byteCount ?? 0) }
     do {
-      return try evaluate(node, opset: opset, values, maximumByteCount: maximumByteCount)
-    } catch .valueTooLarge {
+      return try ReferenceEvaluator.evaluate(
+        node, opset: opset, known, maximumByteCount: max(inputBytes, 64 << 20))
+    } catch {
+      guard case .valueTooLarge = error else { throw error }
       return nil
     }
   }

@@ -4,7 +4,7 @@ internal import OrderedCollections
 extension Graph {
   /// Removes the initializers of nodes that are gone, where nothing else reads them.
   public mutating func dropUnusedInitializers(of gone: [Node]) {
-    let read = Set(nodes.flatMap(\.inputs)).union(outputs.map(\.name))
+    let read = Set(nodes.flatMap(\.reads)).union(outputs.map(\.name))
     for name in gone.flatMap(\.inputs) where !read.contains(name) {
       initializers.removeValue(forKey: name)
     }

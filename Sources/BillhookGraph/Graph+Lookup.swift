@@ -59,7 +59,7 @@ extension Graph {
   public func consumers() -> [String: [Int]] {
     var result: [String: [Int]] = [:]
     for (index, node) in nodes.enumerated() {
-      for input in node.inputs where !input.isEmpty { result[input, default: []].append(index) }
+      for input in node.reads where !input.isEmpty { result[input, default: []].append(index) }
     }
     return result
   }

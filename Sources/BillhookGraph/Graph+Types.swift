@@ -1,6 +1,16 @@
 internal import BillhookTensor
 internal import OrderedCollections
 
+/// What is known of the values that the nodes of a graph, and its subgraphs, can see.
+struct ValueScope {
+  var types: [String: ValueType] = [:]
+  var constants: [String: Tensor] = [:]
+
+  subscript(_ name: String) -> ValueType? {
+    types[name] ?? constants[name].map { ValueType(of: $0) }
+  }
+}
+
 extension Graph {
   /// The name that an input's unnamed first axis goes by: the batch.
   public static let batchSymbol = "N"
@@ -12,29 +22,60 @@ extension Graph {
   /// `.symbolic("")`. The first axis of an input, when it has neither a size nor a name, is taken to
   /// be the batch and gets the name ``batchSymbol``.
   ///
+  /// A value is missing from the result when its number of axes depends on what other values hold
+  /// while the graph runs (a Reshape to a computed shape, the outputs of a Loop), or on such a value.
+  ///
   /// - Parameter binding: Sizes for symbols, at least 0. ``binding(batchSize:)`` makes one.
   /// - Throws: ``GraphError``; never traps, whatever the graph holds.
   public func inferTypes(
     binding: [String: Int] = [:]
   ) throws(GraphError) -> [String: ValueType] {
+    try inferScope(binding: binding).types
+  }
+
+  /// The types, and the small values that are already known, such as shapes that are computed with.
+  func inferScope(binding: [String: Int] = [:]) throws(GraphError) -> ValueScope {
     try verifyStructure()
-    var types: [String: ValueType] = [:]
-    var constants = initializers.mapValues(\.tensor).reduce(into: [String: Tensor]()) {
-      $0[$1.key] = $1.value
+    var scope = ValueScope()
+    for input in inputs { scope.types[input.name] = try type(of: input, binding: binding) }
+    try inferNodes(&scope, opset: opset)
+    return scope
+  }
+
+  /// Adds initializers and node outputs to a scope that knows the graph's inputs.
+  func inferNodes(_ scope: inout ValueScope, opset: Int) throws(GraphError) {
+    for (name, initializer) in initializers {
+      scope.types[name] = ValueType(of: initializer.tensor)
+      scope.constants[name] = initializer.tensor
     }
-    for input in inputs { types[input.name] = try type(of: input, binding: binding) }
-    for (name, initializer) in initializers { types[name] = ValueType(of: initializer.tensor) }
     for node in nodes {
+      let definition = try OperatorTable.definition(of: node)
+      let inputs = node.inputs.map { $0.isEmpty ? nil : scope[$0] }
+      let isComplete = zip(node.inputs, inputs).allSatisfy { $0.isEmpty || $1 != nil }
+      // A name that an outer graph uses too means this graph's value from here on.
+      for output in node.outputs {
+        scope.types[output] = nil
+        scope.constants[output] = nil
+      }
+      guard isComplete else { continue }
       let context = NodeContext(
-        node: node, opset: opset, inputs: node.inputs.map { types[$0] },
-        constants: node.inputs.map { constants[$0] })
-      let result = try OperatorTable.definition(of: node).checkedTypes(context)
-      for (output, type) in zip(node.outputs, result) where !output.isEmpty { types[output] = type }
-      if let tensor = node.constantTensor, let output = node.outputs.first {
-        constants[output] = tensor
+        node: node, opset: opset, inputs: inputs,
+        constants: node.inputs.map { scope.constants[$0] }, scope: scope)
+      let types: [ValueType]
+      do {
+        types = try definition.checkedTypes(context)
+      } catch {
+        guard case .notConstant = error else { throw error }
+        continue
+      }
+      for (output, type) in zip(node.outputs, types) where !output.isEmpty {
+        scope.types[output] = type
+      }
+      guard let tensors = try definition.knownOutputs(context, types) else { continue }
+      for (output, tensor) in zip(node.outputs, tensors) where !output.isEmpty {
+        scope.constants[output] = tensor
       }
     }
-    return types
   }
 
   /// Sizes for the symbols of the inputs' first axes: the batch.
@@ -51,8 +92,8 @@ extension Graph {
 
   private func type(
     of input: ValueInfo, binding: [String: Int]
-  ) throws(GraphError) -> ValueType {
-    guard var shape = input.shape else { throw .unknownShape(input: input.name) }
+  ) throws(GraphError) -> ValueType? {
+    guard var shape = input.shape else { return nil }
     if shape.first == .symbolic("") { shape[0] = .symbolic(Self.batchSymbol) }
     shape = shape.map { dimension in
       guard case .symbolic(let name) = dimension, let size = binding[name] else {
@@ -80,6 +121,33 @@ extension OperatorDefinition {
       }
     }
     return types
+  }
+
+  /// Values of up to this size are computed while types are inferred, because shapes are made of
+  /// them.
+  private static let knownByteCount = 1 << 16
+
+  /// The outputs when they can be told now and are small; nil otherwise.
+  func knownOutputs(
+    _ context: NodeContext, _ types: [ValueType]
+  ) throws(GraphError) -> [Tensor]? {
+    switch dependence {
+    case .types:
+      guard context.inputs.allSatisfy({ $0 == nil || $0?.sizes != nil }) else { return nil }
+    case .values:
+      let isConstant = zip(context.inputs, context.constants).allSatisfy { type, tensor in
+        type == nil || (tensor?.byteCount ?? .max) <= Self.knownByteCount
+      }
+      guard isConstant else { return nil }
+    case .subgraphs, .randomness: return nil
+    }
+    for type in types.prefix(context.node.outputs.count) {
+      guard let sizes = type.sizes,
+        let count = Tensor.elementCount(of: sizes, elementType: type.elementType),
+        count <= Self.knownByteCount / type.elementType.byteCount
+      else { return nil }
+    }
+    return try evaluate(context, types)
   }
 }
 

@@ -22,17 +22,27 @@ extension Graph {
   }
 
   /// Checks names, order, arity and attributes: what shape inference relies on.
-  func verifyStructure() throws(GraphError) {
+  ///
+  /// - Parameters:
+  ///   - opset: The operator set of a subgraph: that of the graph around it.
+  ///   - outer: The values that a subgraph may read from the graph around it.
+  ///   - depth: How many graphs lie around this one.
+  func verifyStructure(
+    opset: Int? = nil, outer: Set<String> = [], depth: Int = 0
+  ) throws(GraphError) {
+    let opset = opset ?? self.opset
     guard OperatorTable.opsets.contains(opset) else {
+      // A graph of another domain alone has no version of ONNX's own.
+      for node in nodes { _ = try OperatorTable.definition(of: node) }
       throw .unsupportedOpset(found: opset, supported: OperatorTable.opsets)
     }
     let makers = try valueMakers()
-    var defined = Set(inputs.map(\.name)).union(initializers.keys)
+    var defined = outer.union(inputs.map(\.name)).union(initializers.keys)
     for node in nodes {
       let definition = try OperatorTable.definition(of: node)
       try verifyArity(node, definition)
-      try verifyAttributes(node, definition)
-      for (index, input) in node.inputs.enumerated() where !defined.contains(input) {
+      try verifyAttributes(node, definition, opset: opset)
+      for (index, input) in node.reads.enumerated() where !defined.contains(input) {
         if input.isEmpty {
           guard index >= definition.inputCount.lowerBound else {
             throw .missingInput(op: node.op, node: node.displayName, index: index)
@@ -42,10 +52,18 @@ extension Graph {
         guard let maker = makers[input] else {
           throw .undefinedValue(name: input, node: node.displayName)
         }
-        // The whole order is looked at only now: a cycle is the more useful thing to say.
-        _ = try sortedTopologically()
+        if outer.isEmpty {
+          // The whole order is looked at only now: a cycle is the more useful thing to say.
+          _ = try sortedTopologically()
+        }
         throw .usedBeforeDefined(
           name: input, node: node.displayName, producer: nodes[maker].displayName)
+      }
+      for graph in node.subgraphs {
+        guard depth < Self.maximumDepth else {
+          throw .tooDeep(node: node.displayName, maximum: Self.maximumDepth)
+        }
+        try graph.verifyStructure(opset: opset, outer: defined, depth: depth + 1)
       }
       defined.formUnion(node.outputs.filter { !$0.isEmpty })
     }
@@ -65,7 +83,7 @@ extension Graph {
     var waiting = [Int](repeating: 0, count: nodes.count)
     var readers = [[Int]](repeating: [], count: nodes.count)
     for (index, node) in nodes.enumerated() {
-      for input in node.inputs where !input.isEmpty && !given.contains(input) {
+      for input in node.reads where !input.isEmpty && !given.contains(input) {
         guard let maker = makers[input] else {
           throw .undefinedValue(name: input, node: node.displayName)
         }
@@ -137,9 +155,11 @@ extension Graph {
   }
 
   private func verifyAttributes(
-    _ node: Node, _ definition: OperatorDefinition
+    _ node: Node, _ definition: OperatorDefinition, opset: Int
   ) throws(GraphError) {
     for (key, attribute) in node.attributes {
+      // A hint to the memory planning of old runtimes that any operator could have.
+      if key == "consumed_inputs", opset < 6 { continue }
       guard let expected = definition.attributes.first(where: { $0.name == key }) else {
         throw .unknownAttribute(
           op: node.op, node: node.displayName, attribute: key,

@@ -108,7 +108,10 @@ public indirect enum Attribute: Sendable {
   case floats([Float])
   case ints([Int])
   case strings([[UInt8]])
-  /// A kind that is carried through but not understood: subgraphs, sparse tensors, type protos.
+  /// A subgraph: the body of If, Loop or Scan. It sees the values of the graph around it, and has
+  /// that graph's operator set.
+  case graph(Graph)
+  /// A kind that is carried through but not understood: sparse tensors, type protos, functions.
   case opaque([UInt8])
 }
 
@@ -118,6 +121,12 @@ extension Node {
   }
   public func float(_ key: String, default value: Float) -> Float {
     if case .float(let found)? = attributes[key] { found } else { value }
+  }
+  public func floats(_ key: String) -> [Float]? {
+    if case .floats(let found)? = attributes[key] { found } else { nil }
+  }
+  public func graph(_ key: String) -> Graph? {
+    if case .graph(let found)? = attributes[key] { found } else { nil }
   }
   public func ints(_ key: String) -> [Int]? {
     if case .ints(let found)? = attributes[key] { found } else { nil }
@@ -139,6 +148,9 @@ public struct ValueInfo: Sendable, Equatable {
   public var shape: [Dimension]?
   public var docString: String
   public var opaque: [UInt8]
+  /// False for an input or output of a subgraph of which the file states no type; `elementType` says
+  /// nothing then.
+  public var isTyped = true
 
   public init(
     _ name: String, _ elementType: ElementType = .float32, shape: [Dimension]?,

@@ -21,9 +21,9 @@ public enum GraphError: Error, Equatable, Sendable {
   case usedBeforeDefined(name: String, node: String, producer: String)
   case cycle(nodes: [String])
   case missingOutput(name: String)
+  case tooDeep(node: String, maximum: Int)
 
   // Types and shapes.
-  case unknownShape(input: String)
   case negativeSize(value: String, shape: [Dimension])
   case wrongElementType(
     op: String, node: String, value: String, found: ElementType, expected: String)
@@ -58,7 +58,7 @@ extension GraphError: CustomStringConvertible {
     case .unsupportedOperator(let op, let domain, let node, let supported):
       """
       Node "\(node)" uses the operator "\(domain.isEmpty ? op : "\(domain).\(op)")", which is not \
-      supported. Supported: \(supported.joined(separator: ", ")).
+      supported. \(Self.list(supported))
       """
     case .unsupportedOpset(let found, let supported):
       """
@@ -111,6 +111,11 @@ extension GraphError: CustomStringConvertible {
       The nodes \(nodes.map { "\"\($0)\"" }.joined(separator: ", ")) wait for each other's \
       outputs. A graph must not contain a cycle.
       """
+    case .tooDeep(let node, let maximum):
+      """
+      Node "\(node)" holds a subgraph that lies in more than \(maximum) others. Make the subgraphs \
+      less deep.
+      """
     case .missingOutput(let name):
       """
       The graph promises the output "\(name)", which no input, initializer or node makes. \
@@ -148,11 +153,6 @@ extension GraphError: CustomStringConvertible {
 
   private var typeDescription: String {
     switch self {
-    case .unknownShape(let input):
-      """
-      The input "\(input)" states no shape. State one in the file; an axis of unknown size may \
-      have a name, such as "N".
-      """
     case .negativeSize(let value, let shape):
       "The value \"\(value)\" has shape \(shape), but a size must not be negative."
     case .wrongElementType(let op, let node, let value, let found, let expected):
@@ -196,6 +196,13 @@ extension GraphError: CustomStringConvertible {
       """
     default: preconditionFailure("every case has a sentence")
     }
+  }
+
+  /// Names while they are few enough to read.
+  private static func list(_ operators: [String]) -> String {
+    operators.count <= 40
+      ? "Supported: \(operators.joined(separator: ", "))."
+      : "The \(operators.count) operators that are, are listed in docs/onnx-support.md."
   }
 
   private static func count(_ number: Int, _ noun: String) -> String {

@@ -1,16 +1,9 @@
-internal import OrderedCollections
-
 /// Names that are not in use yet.
 public struct NamePool {
   private var used: Set<String>
 
   public init(_ graph: Graph) {
-    used = Set(graph.initializers.keys).union(graph.inputs.map(\.name))
-    for node in graph.nodes {
-      used.formUnion(node.outputs)
-      used.formUnion(node.inputs)
-      used.insert(node.name)
-    }
+    used = graph.allNames
   }
 
   /// `wanted`, with a number behind it when it is taken.

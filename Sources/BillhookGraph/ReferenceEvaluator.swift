@@ -33,25 +33,56 @@ public enum ReferenceEvaluator {
       }
       values[input.name] = tensor
     }
-    for node in graph.nodes {
-      let results = try evaluate(node, opset: graph.opset, values)
+    try run(graph.nodes, opset: graph.opset, &values)
+    return values
+  }
+
+  /// Runs a subgraph once.
+  ///
+  /// - Parameters:
+  ///   - inputs: A tensor for each input of the subgraph, in order.
+  ///   - outer: What the subgraph takes from the graph around it.
+  static func run(
+    body: Graph, opset: Int, inputs: [Tensor], outer: [String: Tensor]
+  ) throws(GraphError) -> [Tensor] {
+    var values = outer
+    for (name, initializer) in body.initializers { values[name] = initializer.tensor }
+    for (input, tensor) in zip(body.inputs, inputs) { values[input.name] = tensor }
+    try run(body.nodes, opset: opset, &values)
+    var results: [Tensor] = []
+    for output in body.outputs {
+      guard let tensor = values[output.name] else { throw .missingOutput(name: output.name) }
+      results.append(tensor)
+    }
+    return results
+  }
+
+  private static func run(
+    _ nodes: [Node], opset: Int, _ values: inout [String: Tensor]
+  ) throws(GraphError) {
+    for node in nodes {
+      let results = try evaluate(node, opset: opset, values)
       for (output, tensor) in zip(node.outputs, results) where !output.isEmpty {
         values[output] = tensor
       }
     }
-    return values
   }
 
-  /// Computes one node whose inputs are all in `values`.
-  static func evaluate(
+  /// Computes one node; everything that it reads is in `values`.
+  ///
+  /// - Parameter values: Tensors by name, those that subgraphs take from outside included.
+  /// - Throws: ``GraphError``, which names the node.
+  public static func evaluate(
     _ node: Node, opset: Int, _ values: [String: Tensor],
     maximumByteCount: Int = ReferenceEvaluator.maximumByteCount
   ) throws(GraphError) -> [Tensor] {
     let tensors = node.inputs.map { values[$0] }
     let context = NodeContext(
       node: node, opset: opset, inputs: tensors.map { $0.map { ValueType(of: $0) } },
-      constants: tensors)
+      constants: tensors, scope: ValueScope(constants: values))
     let definition = try OperatorTable.definition(of: node)
+    // Only running a body shows what it makes.
+    if definition.dependence == .subgraphs { return try definition.evaluate(context, []) }
     let types = try definition.checkedTypes(context)
     for (output, type) in zip(node.outputs, types) {
       let sizes = type.sizes ?? []

@@ -55,45 +55,29 @@ extension ElementType: CustomStringConvertible {
   }
 }
 
-/// A Swift type whose values are the elements of a tensor.
-public protocol TensorElement: BitwiseCopyable, Sendable {
-  /// The element type that this Swift type stores.
-  static var elementType: ElementType { get }
-}
+extension ElementType {
+  /// The Swift type of one element.
+  ///
+  /// Passing it to a generic function is the one way to get from an element type that is known
+  /// while running to code that is compiled for it.
+  public var swiftType: any TensorElement.Type {
+    switch self {
+    case .int8: Int8.self
+    case .uint8: UInt8.self
+    case .int16: Int16.self
+    case .uint16: UInt16.self
+    case .int32: Int32.self
+    case .uint32: UInt32.self
+    case .int64: Int64.self
+    case .uint64: UInt64.self
+    case .bool: Bool.self
+    case .float16: Float16.self
+    case .bfloat16: BFloat16.self
+    case .float32: Float.self
+    case .float64: Double.self
+    }
+  }
 
-extension Float: TensorElement {
-  public static var elementType: ElementType { .float32 }
-}
-extension Double: TensorElement {
-  public static var elementType: ElementType { .float64 }
-}
-extension Float16: TensorElement {
-  public static var elementType: ElementType { .float16 }
-}
-extension Int8: TensorElement {
-  public static var elementType: ElementType { .int8 }
-}
-extension UInt8: TensorElement {
-  public static var elementType: ElementType { .uint8 }
-}
-extension Int16: TensorElement {
-  public static var elementType: ElementType { .int16 }
-}
-extension UInt16: TensorElement {
-  public static var elementType: ElementType { .uint16 }
-}
-extension Int32: TensorElement {
-  public static var elementType: ElementType { .int32 }
-}
-extension UInt32: TensorElement {
-  public static var elementType: ElementType { .uint32 }
-}
-extension Int64: TensorElement {
-  public static var elementType: ElementType { .int64 }
-}
-extension UInt64: TensorElement {
-  public static var elementType: ElementType { .uint64 }
-}
-extension Bool: TensorElement {
-  public static var elementType: ElementType { .bool }
+  /// The Swift type of one element when it is an integer; nil for fractions and bool.
+  public var integerType: (any IntegerElement.Type)? { swiftType as? any IntegerElement.Type }
 }

@@ -1,63 +1,74 @@
 extension Tensor {
   /// The elements as 32-bit floats, whatever the tensor holds.
   public func floats() -> [Float] {
-    switch elementType {
-    case .float32: elements(of: Float.self)
-    case .float64: elements(of: Double.self).map { Float($0) }
-    case .float16: elements(of: Float16.self).map { Float($0) }
-    case .bfloat16: bfloat16Floats()
-    case .int8: elements(of: Int8.self).map { Float($0) }
-    case .uint8: elements(of: UInt8.self).map { Float($0) }
-    case .int16: elements(of: Int16.self).map { Float($0) }
-    case .uint16: elements(of: UInt16.self).map { Float($0) }
-    case .int32: elements(of: Int32.self).map { Float($0) }
-    case .uint32: elements(of: UInt32.self).map { Float($0) }
-    case .int64: elements(of: Int64.self).map { Float($0) }
-    case .uint64: elements(of: UInt64.self).map { Float($0) }
-    case .bool: withUnsafeBytes { $0.map { $0 == 0 ? 0 : 1 } }
+    func convert<Element: TensorElement>(_ type: Element.Type) -> [Float] {
+      withUnsafeElements(of: type) { $0.map { Float($0.number) } }
     }
+    return elementType == .float32 ? elements(of: Float.self) : convert(elementType.swiftType)
   }
 
-  /// The elements as integers, or nil when the tensor holds floating-point numbers.
-  public func integers() -> [Int]? {
-    switch elementType {
-    case .int8: elements(of: Int8.self).map { Int($0) }
-    case .uint8: elements(of: UInt8.self).map { Int($0) }
-    case .int16: elements(of: Int16.self).map { Int($0) }
-    case .uint16: elements(of: UInt16.self).map { Int($0) }
-    case .int32: elements(of: Int32.self).map { Int($0) }
-    case .uint32: elements(of: UInt32.self).map { Int($0) }
-    case .int64: elements(of: Int64.self).map { Int($0) }
-    case .uint64: elements(of: UInt64.self).map { Int(truncatingIfNeeded: $0) }
-    case .bool: withUnsafeBytes { $0.map { $0 == 0 ? 0 : 1 } }
-    case .float16, .bfloat16, .float32, .float64: nil
+  /// The elements as 64-bit floats, whatever the tensor holds.
+  public func numbers() -> [Double] {
+    func convert<Element: TensorElement>(_ type: Element.Type) -> [Double] {
+      withUnsafeElements(of: type) { $0.map(\.number) }
     }
+    // Compiled for the type that nearly all tensors have; the others go through their protocol.
+    return elementType == .float32 ? convert(Float.self) : convert(elementType.swiftType)
+  }
+
+  /// The elements as integers, or nil when the tensor holds floating-point numbers; uint64 keeps its
+  /// bits.
+  public func integers() -> [Int]? {
+    func convert<Element: TensorElement>(_ type: Element.Type) -> [Int] {
+      withUnsafeElements(of: type) { $0.map(\.integer) }
+    }
+    if elementType == .int64 { return convert(Int64.self) }
+    return elementType.isFloatingPoint ? nil : convert(elementType.swiftType)
+  }
+
+  /// Makes a tensor from numbers, each rounded once; see ``TensorElement/init(number:)``.
+  public init(rounding numbers: [Double], shape: [Int], _ type: ElementType) {
+    func convert<Element: TensorElement>(_ type: Element.Type) -> Tensor {
+      Tensor(numbers.map { Element(number: $0) }, shape: shape)
+    }
+    self = type == .float32 ? convert(Float.self) : convert(type.swiftType)
+  }
+
+  /// Makes a tensor from integers, keeping the low bits of each; see ``TensorElement/init(integer:)``.
+  public init(truncating integers: [Int], shape: [Int], _ type: ElementType) {
+    func convert<Element: TensorElement>(_ type: Element.Type) -> Tensor {
+      Tensor(integers.map { Element(integer: $0) }, shape: shape)
+    }
+    self = convert(type.swiftType)
+  }
+
+  /// The same numbers in another element type; the tensor itself when it has that type.
+  ///
+  /// Integers and bool go over exactly where the type holds them, and keep their low bits where it
+  /// does not; numbers are rounded once.
+  public func converted(to type: ElementType) -> Tensor {
+    func convert<Source: TensorElement, Target: TensorElement>(
+      _ source: Source.Type, _ target: Target.Type
+    ) -> Tensor {
+      let isIntegral = !elementType.isFloatingPoint && !type.isFloatingPoint
+      let result = withUnsafeElements(of: source) { elements in
+        isIntegral
+          ? elements.map { Target(integer: $0.integer) }
+          : elements.map { Target(number: $0.number) }
+      }
+      return Tensor(result, shape: shape)
+    }
+    return type == elementType ? self : convert(elementType.swiftType, type.swiftType)
   }
 
   /// The same numbers as 32-bit floats; the tensor itself when it holds them already.
-  public func asFloat32() -> Tensor {
-    elementType == .float32 ? self : Tensor(floats(), shape: shape)
-  }
+  public func asFloat32() -> Tensor { converted(to: .float32) }
 
-  /// The numbers of a float32 tensor rounded to another floating-point type.
+  /// The numbers rounded to another floating-point type.
   ///
   /// - Returns: nil when `type` is not a floating-point type.
   public func asFloatingPoint(_ type: ElementType) -> Tensor? {
-    let source = floats()
-    switch type {
-    case .float32: return Tensor(source, shape: shape)
-    case .float64: return Tensor(source.map { Double($0) }, shape: shape)
-    case .float16: return Tensor(source.map { Float16($0) }, shape: shape)
-    case .bfloat16:
-      // Round to nearest even on the 16 bits that are dropped; NaN keeps its quiet bit.
-      let halves = source.map { value -> UInt16 in
-        let bits = value.bitPattern
-        if value.isNaN { return UInt16(truncatingIfNeeded: bits >> 16) | 0x40 }
-        return UInt16(truncatingIfNeeded: (bits &+ 0x7FFF &+ ((bits >> 16) & 1)) >> 16)
-      }
-      return Tensor(halves, shape: shape).reinterpreted(as: .bfloat16)
-    default: return nil
-    }
+    type.isFloatingPoint ? converted(to: type) : nil
   }
 
   /// The same bytes under another element type of the same size.
@@ -65,10 +76,5 @@ extension Tensor {
     precondition(type.byteCount == elementType.byteCount)
     // The bytes are there and the size is unchanged, so the checked initialiser cannot fail.
     return try! Tensor(storage: storage, byteOffset: byteOffset, shape: shape, type)
-  }
-
-  private func bfloat16Floats() -> [Float] {
-    reinterpreted(as: .uint16).elements(of: UInt16.self)
-      .map { Float(bitPattern: UInt32($0) << 16) }
   }
 }

@@ -6,9 +6,9 @@ extension OperatorDefinition {
   static let constant = OperatorDefinition(
     "Constant", inputs: 0...0,
     attributes: [
-      AttributeDefinition("value", .tensor), AttributeDefinition("value_float", .float),
-      AttributeDefinition("value_floats", .floats), AttributeDefinition("value_int", .int),
-      AttributeDefinition("value_ints", .ints),
+      .tensor("value"), .float("value_float"),
+      .floats("value_floats"), .int("value_int"),
+      .ints("value_ints"),
     ],
     infer: { (context) throws(GraphError) in [ValueType(of: try constantTensor(context))] },
     evaluate: { (context, _) throws(GraphError) in [try constantTensor(context)] })
@@ -25,7 +25,7 @@ extension Node {
       case .floats(let numbers): return Tensor(numbers)
       case .int(let number): return Tensor(scalar: Int64(number))
       case .ints(let numbers): return Tensor(numbers.map { Int64($0) })
-      case .string, .strings, .opaque: continue
+      case .string, .strings, .graph, .opaque: continue
       }
     }
     return nil

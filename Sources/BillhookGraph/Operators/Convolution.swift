@@ -1,45 +1,57 @@
 internal import BillhookTensor
 
 let windowAttributes: [AttributeDefinition] = [
-  AttributeDefinition("auto_pad", .string), AttributeDefinition("dilations", .ints),
-  AttributeDefinition("kernel_shape", .ints), AttributeDefinition("pads", .ints),
-  AttributeDefinition("strides", .ints),
+  .string("auto_pad"), .ints("dilations"),
+  .ints("kernel_shape"), .ints("pads"),
+  .ints("strides"),
 ]
 
 extension OperatorDefinition {
+  /// Convolutions and what inverts them.
+  static let convolutionFamily: [OperatorDefinition] = [
+    conv, convTranspose, convInteger, qLinearConv, col2Im, deformConv,
+  ]
+
   /// Convolution of `[N, C, D…]` with a weight `[M, C/group, K…]`, one to three spatial axes.
-  static let conv = OperatorDefinition(
-    "Conv", inputs: 2...3, attributes: windowAttributes + [AttributeDefinition("group", .int)],
-    infer: inferConv, evaluate: evaluateConv)
+  private static let conv = OperatorDefinition(
+    "Conv", inputs: 2...3, attributes: windowAttributes + [.int("group")],
+    infer: { (context) throws(GraphError) in
+      let input = try context.floatingPoint(0)
+      _ = try context.sameElements(1)
+      if context.optionalType(2) != nil { _ = try context.sameElements(2) }
+      return [ValueType(input.elementType, try context.convolved(0, weight: 1, bias: 2))]
+    },
+    evaluate: evaluateConv)
 }
 
-@Sendable private func inferConv(_ context: NodeContext) throws(GraphError) -> [ValueType] {
-  let input = try context.floatingPoint(0)
-  let weight = try context.sameElements(1)
-  guard (3...5).contains(input.shape.count) else {
-    throw context.wrongShape(0, expected: "[N, C, D…] with one to three spatial axes")
+extension NodeContext {
+  /// The shape that a convolution of two inputs makes, after all were checked.
+  ///
+  /// - Parameter bias: An input that may be left out: one element an output channel.
+  func convolved(_ input: Int, weight: Int, bias: Int?) throws(GraphError) -> [Dimension] {
+    let image = try type(input).shape
+    let filter = try type(weight)
+    guard (3...5).contains(image.count) else {
+      throw wrongShape(input, expected: "[N, C, D…] with one to three spatial axes")
+    }
+    guard filter.shape.count == image.count, let sizes = filter.sizes else {
+      throw wrongShape(weight, expected: "fixed sizes [M, C/group, K…] with \(image.count) axes")
+    }
+    let group = node.int("group", default: 1)
+    guard group >= 1, group <= max(sizes[0], 1), sizes[0] % group == 0 else {
+      throw wrongAttribute(
+        "group", group, expected: "a divisor of the \(sizes[0]) output channels")
+    }
+    let (channels, overflow) = sizes[1].multipliedReportingOverflow(by: group)
+    guard !overflow, !image[1].contradicts(.fixed(channels)) else {
+      throw incompatible(
+        input, weight, expected: "\(sizes[1]) × \(group) (weight axis 1 × group) input channels")
+    }
+    if let bias, optionalType(bias) != nil { try vector(bias, count: .fixed(sizes[0])) }
+    let window = try WindowAttributes(node, kernel: Array(sizes[2...]))
+    let spatial = try window.output(node, input: Array(image[2...]))
+    return [image[0], .fixed(sizes[0])] + spatial
   }
-  guard weight.shape.count == input.shape.count, let sizes = weight.sizes else {
-    throw context.wrongShape(
-      1, expected: "fixed sizes [M, C/group, K…] with \(input.shape.count) axes")
-  }
-  let group = context.node.int("group", default: 1)
-  guard group >= 1, group <= max(sizes[0], 1), sizes[0] % group == 0 else {
-    throw context.wrongAttribute(
-      "group", group, expected: "a divisor of the \(sizes[0]) output channels")
-  }
-  let (channels, overflow) = sizes[1].multipliedReportingOverflow(by: group)
-  guard !overflow, !input.shape[1].contradicts(.fixed(channels)) else {
-    throw context.incompatible(
-      0, 1, expected: "\(sizes[1]) × \(group) (weight axis 1 × group) input channels")
-  }
-  if context.optionalType(2) != nil {
-    _ = try context.sameElements(2)
-    try context.vector(2, count: .fixed(sizes[0]))
-  }
-  let window = try WindowAttributes(context.node, kernel: Array(sizes[2...]))
-  let spatial = try window.output(context.node, input: Array(input.shape[2...]))
-  return [ValueType(input.elementType, [input.shape[0], .fixed(sizes[0])] + spatial)]
 }
 
 @Sendable private func evaluateConv(
@@ -89,7 +101,7 @@ struct WindowTaps {
   var places: [Place]
 
   /// More taps than this are refused: a hostile file can ask for a kernel of any size.
-  private static let maximumCount = 1 << 27
+  static let maximumCount = 1 << 27
 
   init(_ window: Window, _ context: NodeContext) throws(GraphError) {
     let sizes = window.output + window.kernel

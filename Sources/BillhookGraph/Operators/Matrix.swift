@@ -1,12 +1,16 @@
 internal import BillhookTensor
 
 extension OperatorDefinition {
+  /// Matrix products and determinants.
+  static let matrixFamily: [OperatorDefinition] = [
+    gemm, matMul, matMulInteger, qLinearMatMul, einsum, det,
+  ]
+
   /// `Y[M, N] = alpha · A'[M, K] · B'[K, N] + beta · C`, where `'` is an optional transposition.
-  static let gemm = OperatorDefinition(
+  private static let gemm = OperatorDefinition(
     "Gemm", inputs: 2...3,
     attributes: [
-      AttributeDefinition("alpha", .float), AttributeDefinition("beta", .float),
-      AttributeDefinition("transA", .int), AttributeDefinition("transB", .int),
+      .float("alpha"), .float("beta"), .int("transA"), .int("transB"), .int("broadcast"),
     ],
     infer: { (context) throws(GraphError) in
       let a = try matrix(context, 0, transposed: try context.flag("transA"))
@@ -61,8 +65,46 @@ extension OperatorDefinition {
     })
 
   /// NumPy's `matmul`: the last two axes are matrices, those before them broadcast.
-  static let matMul = OperatorDefinition(
-    "MatMul", inputs: 2...2, infer: inferMatMul, evaluate: evaluateMatMul)
+  private static let matMul = OperatorDefinition(
+    "MatMul", inputs: 2...2,
+    infer: { (context) throws(GraphError) in
+      let left = try context.type(
+        0, in: [.float32, .float16, .float64, .bfloat16, .int32, .int64, .uint32, .uint64],
+        expected: "floating-point numbers or 32- or 64-bit integers")
+      _ = try context.sameElements(1)
+      return [ValueType(left.elementType, try context.matrixProduct(0, 1))]
+    },
+    evaluate: { (context, types) throws(GraphError) in
+      let (left, right) = (try context.tensor(0), try context.tensor(1))
+      let product = MatrixProduct(left.shape, right.shape)
+      let shape = types[0].sizes ?? []
+      if let x = left.integers(), let y = right.integers() {
+        let sums = product.map(x, y, zero: 0) { $0 &+ $1 &* $2 }
+        return [Tensor(truncating: sums, shape: shape, types[0].elementType)]
+      }
+      let sums = product.map(left.numbers(), right.numbers(), zero: 0.0) { $0 + $1 * $2 }
+      return [Tensor(rounding: sums, shape: shape, types[0].elementType)]
+    })
+
+  /// The determinant of each matrix on the last two axes.
+  private static let det = OperatorDefinition(
+    "Det", inputs: 1...1,
+    infer: { (context) throws(GraphError) in
+      let input = try context.floatingPoint(0)
+      let rank = input.shape.count
+      guard rank >= 2, !input.shape[rank - 1].contradicts(input.shape[rank - 2]) else {
+        throw context.wrongShape(0, expected: "square matrices on the last two axes")
+      }
+      return [ValueType(input.elementType, Array(input.shape.dropLast(2)))]
+    },
+    evaluate: { (context, types) throws(GraphError) in
+      let (x, size) = (try context.numbers(0), try context.sizes(0).last ?? 0)
+      let shape = types[0].sizes ?? []
+      let results = (0..<shape.reduce(1, *)).map { matrix in
+        determinant(Array(x[matrix * size * size..<(matrix + 1) * size * size]), size)
+      }
+      return [Tensor(rounding: results, shape: shape, types[0].elementType)]
+    })
 }
 
 private func matrix(
@@ -73,50 +115,79 @@ private func matrix(
   return transposed ? type.shape.reversed() : type.shape
 }
 
+/// A determinant by elimination with the largest pivot of each column.
+private func determinant(_ matrix: [Double], _ size: Int) -> Double {
+  var (a, result) = (matrix, 1.0)
+  for column in 0..<size {
+    let pivot = (column..<size).max { abs(a[$0 * size + column]) < abs(a[$1 * size + column]) }
+    guard let pivot, a[pivot * size + column] != 0 else { return 0 }
+    if pivot != column {
+      for k in 0..<size { a.swapAt(pivot * size + k, column * size + k) }
+      result = -result
+    }
+    result *= a[column * size + column]
+    for row in (column + 1)..<max(size, column + 1) {
+      let factor = a[row * size + column] / a[column * size + column]
+      for k in column..<size { a[row * size + k] -= factor * a[column * size + k] }
+    }
+  }
+  return result
+}
+
 /// A vector on the left is a row, on the right a column; the axis added for it is dropped again.
-private func matrices(_ left: [Dimension], _ right: [Dimension]) -> ([Dimension], [Dimension]) {
-  (left.count == 1 ? [1] + left : left, right.count == 1 ? right + [1] : right)
+private func matrices<Size>(_ left: [Size], _ right: [Size], one: Size) -> ([Size], [Size]) {
+  (left.count == 1 ? [one] + left : left, right.count == 1 ? right + [one] : right)
 }
 
-@Sendable private func inferMatMul(_ context: NodeContext) throws(GraphError) -> [ValueType] {
-  let left = try context.type(
-    0, in: [.float32, .float16, .float64, .bfloat16, .int32, .int64, .uint32, .uint64],
-    expected: "floating-point numbers or 32- or 64-bit integers")
-  let right = try context.sameElements(1)
-  for index in 0..<2 where try context.type(index).shape.isEmpty {
-    throw context.wrongShape(index, expected: "at least one axis")
+extension NodeContext {
+  /// The shape of a product of two inputs by the rules of NumPy's `matmul`.
+  func matrixProduct(_ leftIndex: Int, _ rightIndex: Int) throws(GraphError) -> [Dimension] {
+    let (left, right) = (try type(leftIndex).shape, try type(rightIndex).shape)
+    for index in [leftIndex, rightIndex] where try type(index).shape.isEmpty {
+      throw wrongShape(index, expected: "at least one axis")
+    }
+    let (a, b) = matrices(left, right, one: 1)
+    guard !a[a.count - 1].contradicts(b[b.count - 2]) else {
+      throw incompatible(
+        leftIndex, rightIndex,
+        expected:
+          "\(a[a.count - 1]) columns on the left to meet \(b[b.count - 2]) rows on the right"
+      )
+    }
+    guard var shape = broadcast(Array(a.dropLast(2)), Array(b.dropLast(2))) else {
+      throw incompatible(leftIndex, rightIndex, expected: "leading axes that are equal or 1")
+    }
+    if left.count > 1 { shape.append(a[a.count - 2]) }
+    if right.count > 1 { shape.append(b[b.count - 1]) }
+    return shape
   }
-  let (a, b) = matrices(left.shape, right.shape)
-  guard !a[a.count - 1].contradicts(b[b.count - 2]) else {
-    throw context.incompatible(
-      0, 1,
-      expected: "\(a[a.count - 1]) columns on the left to meet \(b[b.count - 2]) rows on the right")
-  }
-  guard var shape = broadcast(Array(a.dropLast(2)), Array(b.dropLast(2))) else {
-    throw context.incompatible(0, 1, expected: "leading axes that are equal or 1")
-  }
-  if left.shape.count > 1 { shape.append(a[a.count - 2]) }
-  if right.shape.count > 1 { shape.append(b[b.count - 1]) }
-  return [ValueType(left.elementType, shape)]
 }
 
-@Sendable private func evaluateMatMul(
-  _ context: NodeContext, _ types: [ValueType]
-) throws(GraphError) -> [Tensor] {
-  let (left, right) = (try context.tensor(0), try context.tensor(1))
-  let (a, b) = matrices(left.shape.map { .fixed($0) }, right.shape.map { .fixed($0) })
-  let (aShape, bShape) = (a.compactMap(\.size), b.compactMap(\.size))
-  let (rows, depth, columns) = (aShape[a.count - 2], aShape[a.count - 1], bShape[b.count - 1])
-  let batch = (broadcast(Array(a.dropLast(2)), Array(b.dropLast(2))) ?? []).compactMap(\.size)
-  let aSource = Broadcast(Array(aShape.dropLast(2)), to: batch).source
-  let bSource = Broadcast(Array(bShape.dropLast(2)), to: batch).source
-  let outShape = types[0].sizes ?? []
+/// Which elements meet in a product of matrices whose leading axes broadcast.
+struct MatrixProduct {
+  private let rows: Int
+  private let depth: Int
+  private let columns: Int
+  private let left: [Int]
+  private let right: [Int]
 
-  func product<Number>(
-    _ x: [Number], _ y: [Number], zero: Number, add: (Number, Number, Number) -> Number
+  /// - Parameters: Shapes that ``NodeContext/matrixProduct(_:_:)`` has checked.
+  init(_ leftShape: [Int], _ rightShape: [Int]) {
+    let (a, b) = matrices(leftShape, rightShape, one: 1)
+    (rows, depth, columns) = (a[a.count - 2], a[a.count - 1], b[b.count - 1])
+    let (aLead, bLead) = (Array(a.dropLast(2)), Array(b.dropLast(2)))
+    let batch = broadcast(aLead.map { .fixed($0) }, bLead.map { .fixed($0) }) ?? []
+    left = Broadcast(aLead, to: batch.compactMap(\.size)).source
+    right = Broadcast(bLead, to: batch.compactMap(\.size)).source
+  }
+
+  /// Sums over the products, `add(sum, left, right)` one after the other.
+  func map<Number>(
+    _ x: [Number], _ y: [Number], zero: Number, _ add: (Number, Number, Number) -> Number
   ) -> [Number] {
     var result: [Number] = []
-    for (xBatch, yBatch) in zip(aSource, bSource) {
+    result.reserveCapacity(left.count * rows * columns)
+    for (xBatch, yBatch) in zip(left, right) {
       for row in 0..<rows {
         for column in 0..<columns {
           var sum = zero
@@ -130,10 +201,4 @@ private func matrices(_ left: [Dimension], _ right: [Dimension]) -> ([Dimension]
     }
     return result
   }
-  if let x = left.integers(), let y = right.integers() {
-    let sums = product(x, y, zero: 0) { $0 &+ $1 &* $2 }
-    return [Tensor(truncating: sums, shape: outShape, types[0].elementType)]
-  }
-  let sums = product(left.numbers(), right.numbers(), zero: 0.0) { $0 + $1 * $2 }
-  return [Tensor(rounding: sums, shape: outShape, types[0].elementType)]
 }

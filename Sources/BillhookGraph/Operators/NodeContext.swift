@@ -8,6 +8,8 @@ struct NodeContext {
   let inputs: [ValueType?]
   /// The inputs that are constant; in an evaluation, all of them.
   let constants: [Tensor?]
+  /// What subgraphs of the node can see.
+  let scope: ValueScope
 
   var name: String { node.displayName }
   var op: String { node.op }
@@ -52,6 +54,16 @@ extension NodeContext {
         op: op, node: name, value: valueName(index), found: type.elementType, expected: expected)
     }
     return type
+  }
+
+  /// Input `index`, which must hold numbers, not bool.
+  func numeric(_ index: Int) throws(GraphError) -> ValueType {
+    try type(index, in: ElementType.allCases.filter { $0 != .bool }, expected: "numbers")
+  }
+
+  /// Input `index`, which must hold int32 or int64.
+  func indices(_ index: Int) throws(GraphError) -> ValueType {
+    try type(index, in: [.int32, .int64], expected: "int32 or int64")
   }
 
   /// Input `index`, which must hold floating-point numbers.
@@ -104,61 +116,88 @@ extension NodeContext {
     return found < 0 ? found + rank : found
   }
 
+  /// An axis from anywhere, in `-rank..<rank`, counted from the front.
+  func axis(_ found: Int, rank: Int, of what: String = "axes") throws(GraphError) -> Int {
+    guard found >= -rank, found < rank else {
+      throw wrongAttribute(
+        what, found, expected: "\(-rank)...\(rank - 1) for a value of rank \(rank)")
+    }
+    return found < 0 ? found + rank : found
+  }
+
+  /// Different axes, counted from the front, in the given order.
+  func axes(_ found: [Int], rank: Int, of what: String = "axes") throws(GraphError) -> [Int] {
+    var result: [Int] = []
+    for axis in found { result.append(try self.axis(axis, rank: rank, of: what)) }
+    guard Set(result).count == result.count else {
+      throw wrongAttribute(what, found, expected: "each axis once")
+    }
+    return result
+  }
+
+  /// The integers of the attribute `key`, or of input `index` where later versions have them; nil
+  /// when neither is there.
+  func integers(_ index: Int, or key: String) throws(GraphError) -> [Int]? {
+    if optionalType(index) != nil { return try integers(index) }
+    return node.ints(key)
+  }
+
+  /// The elements of input `index`, which must hold integers and be constant.
+  func integers(_ index: Int) throws(GraphError) -> [Int] {
+    let type = try type(index).elementType
+    guard let found = try tensor(index).integers() else {
+      throw .wrongElementType(
+        op: op, node: name, value: valueName(index), found: type, expected: "integers")
+    }
+    return found
+  }
+
+  /// The one element of input `index`, an integer; nil when it is left out.
+  func optionalInteger(_ index: Int) throws(GraphError) -> Int? {
+    guard optionalType(index) != nil else { return nil }
+    guard let found = try integers(index).first else {
+      throw wrongShape(index, expected: "one element")
+    }
+    return found
+  }
+
+  /// The sizes of input `index`, which is there.
+  func sizes(_ index: Int) throws(GraphError) -> [Int] { try tensor(index).shape }
+
+  /// Input `index` with at least `rank` axes.
+  func type(_ index: Int, rank: ClosedRange<Int>) throws(GraphError) -> ValueType {
+    let type = try type(index)
+    guard rank.contains(type.shape.count) else {
+      let count = rank.upperBound == .max ? "\(rank.lowerBound) or more" : "\(rank)"
+      throw wrongShape(
+        index, expected: rank.count == 1 ? "\(rank.lowerBound) axes" : "\(count) axes")
+    }
+    return type
+  }
+
+  /// `left + right`, which must fit an integer.
+  func sum(_ left: Int, _ right: Int) throws(GraphError) -> Int {
+    let (result, overflow) = left.addingReportingOverflow(right)
+    guard !overflow else { throw overflowed(left, right) }
+    return result
+  }
+
+  /// `left · right`, which must fit an integer.
+  func product(_ left: Int, _ right: Int) throws(GraphError) -> Int {
+    let (result, overflow) = left.multipliedReportingOverflow(by: right)
+    guard !overflow else { throw overflowed(left, right) }
+    return result
+  }
+
+  private func overflowed(_ left: Int, _ right: Int) -> GraphError {
+    .shapeOverflow(
+      node: name, value: node.outputs.first ?? "", shape: [.fixed(left), .fixed(right)])
+  }
+
   /// An attribute that is a switch.
   func flag(_ key: String) throws(GraphError) -> Bool {
     let found = node.int(key, default: 0)
     guard found == 0 || found == 1 else { throw wrongAttribute(key, found, expected: "0 or 1") }
     return found == 1
-  }
-}
-
-// MARK: - Numbers
-
-extension Tensor {
-  /// The elements as 64-bit floats, whatever the tensor holds.
-  func numbers() -> [Double] {
-    switch elementType {
-    case .float64: elements(of: Double.self)
-    case .int64: elements(of: Int64.self).map { Double($0) }
-    case .uint64: elements(of: UInt64.self).map { Double($0) }
-    case .int32: elements(of: Int32.self).map { Double($0) }
-    case .uint32: elements(of: UInt32.self).map { Double($0) }
-    default: floats().map { Double($0) }
-    }
-  }
-
-  /// Makes a floating-point tensor from numbers, each rounded once.
-  ///
-  /// - Parameter type: A floating-point type; shape inference has checked it.
-  init(rounding numbers: [Double], shape: [Int], _ type: ElementType) {
-    switch type {
-    case .float64: self.init(numbers, shape: shape)
-    case .float32: self.init(numbers.map { Float($0) }, shape: shape)
-    case .float16: self.init(numbers.map { Float16($0) }, shape: shape)
-    default:
-      let floats = Tensor(numbers.map { Float($0) }, shape: shape)
-      guard let rounded = floats.asFloatingPoint(type) else {
-        preconditionFailure("\(type) is not a floating-point type")
-      }
-      self = rounded
-    }
-  }
-
-  /// Makes an integer tensor, keeping the low bits of each number.
-  ///
-  /// - Parameter type: An integer type or bool; shape inference has checked it.
-  init(truncating numbers: [Int], shape: [Int], _ type: ElementType) {
-    switch type {
-    case .int8: self.init(numbers.map { Int8(truncatingIfNeeded: $0) }, shape: shape)
-    case .uint8: self.init(numbers.map { UInt8(truncatingIfNeeded: $0) }, shape: shape)
-    case .int16: self.init(numbers.map { Int16(truncatingIfNeeded: $0) }, shape: shape)
-    case .uint16: self.init(numbers.map { UInt16(truncatingIfNeeded: $0) }, shape: shape)
-    case .int32: self.init(numbers.map { Int32(truncatingIfNeeded: $0) }, shape: shape)
-    case .uint32: self.init(numbers.map { UInt32(truncatingIfNeeded: $0) }, shape: shape)
-    case .int64: self.init(numbers.map { Int64($0) }, shape: shape)
-    case .uint64: self.init(numbers.map { UInt64(truncatingIfNeeded: $0) }, shape: shape)
-    case .bool: self.init(numbers.map { $0 != 0 }, shape: shape)
-    default: preconditionFailure("\(type) is not an integer type")
-    }
   }
 }

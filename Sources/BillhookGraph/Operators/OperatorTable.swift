@@ -1,17 +1,28 @@
 /// The operators that Billhook understands.
 public enum OperatorTable {
   /// The versions of ONNX's operator set whose operators mean what the definitions say.
-  ///
-  /// Version 7 brought today's broadcasting; before it Add and Mul had an `axis` attribute.
-  public static let opsets = 7...25
+  public static let opsets = 1...28
 
   /// Every operator, by name.
-  public static let definitions: [OperatorDefinition] = [
-    .add, .averagePool, .batchNormalization, .cast, .clip, .concat, .constant, .conv, .convInteger,
-    .dequantizeLinear, .dropout, .dynamicQuantizeLinear, .flatten, .gemm, .globalAveragePool,
-    .identity, .matMul, .matMulInteger, .maxPool, .mul,
-    .quantizeLinear, .relu, .reshape, .sigmoid, .softmax, .transpose,
-  ].sorted { $0.name < $1.name }
+  public static let definitions: [OperatorDefinition] = families.joined()
+    .sorted { $0.name < $1.name }
+
+  private static let families: [[OperatorDefinition]] = [
+    OperatorDefinition.activationFamily, OperatorDefinition.arithmeticFamily,
+    OperatorDefinition.attentionFamily,
+    OperatorDefinition.controlFlowFamily, OperatorDefinition.convolutionFamily,
+    OperatorDefinition.elementwiseFamily, OperatorDefinition.generationFamily,
+    OperatorDefinition.indexingFamily, OperatorDefinition.logicFamily,
+    OperatorDefinition.localNormalizationFamily, OperatorDefinition.lossFamily,
+    OperatorDefinition.matrixFamily,
+    OperatorDefinition.normalizationFamily, OperatorDefinition.poolingFamily,
+    OperatorDefinition.quantizationFamily, OperatorDefinition.randomFamily,
+    OperatorDefinition.rearrangingFamily, OperatorDefinition.recurrentFamily,
+    OperatorDefinition.reductionFamily,
+    OperatorDefinition.samplingFamily, OperatorDefinition.shapingFamily,
+    OperatorDefinition.signalFamily, OperatorDefinition.slicingFamily,
+    [.constant, .nonMaxSuppression],
+  ]
 
   private static let byName = Dictionary(
     uniqueKeysWithValues: definitions.map { ($0.name, $0) })

@@ -1,13 +1,16 @@
 internal import BillhookTensor
 
 extension OperatorDefinition {
+  /// Between real numbers and integers with a scale and a zero point.
+  static let quantizationFamily: [OperatorDefinition] = [
+    quantizeLinear, dequantizeLinear, dynamicQuantizeLinear,
+  ]
+
   /// `saturate(round(x / scale) + zero_point)`, halves rounded to even.
-  static let quantizeLinear = OperatorDefinition(
+  private static let quantizeLinear = OperatorDefinition(
     "QuantizeLinear", inputs: 2...3,
     attributes: [
-      AttributeDefinition("axis", .int), AttributeDefinition("block_size", .int),
-      AttributeDefinition("output_dtype", .int), AttributeDefinition("precision", .int),
-      AttributeDefinition("saturate", .int),
+      .int("axis"), .int("block_size"), .int("output_dtype"), .int("precision"), .int("saturate"),
     ],
     infer: { (context) throws(GraphError) in
       let input = try context.type(
@@ -34,7 +37,7 @@ extension OperatorDefinition {
       let scale = try context.tensor(1).floats()
       let zeroPoint = context.optionalTensor(2)?.integers()
       let shape = types[0].sizes ?? []
-      let channel = try channels(context, shape: shape, count: scale.count)
+      let channel = try channels(context, shape: shape)
       let limits = types[0].elementType.integerRange
       let q = x.indices.map { index -> Int in
         let c = channel(index)
@@ -48,26 +51,27 @@ extension OperatorDefinition {
     })
 
   /// `(x − zero_point) · scale`.
-  static let dequantizeLinear = OperatorDefinition(
+  private static let dequantizeLinear = OperatorDefinition(
     "DequantizeLinear", inputs: 2...3,
-    attributes: [
-      AttributeDefinition("axis", .int), AttributeDefinition("block_size", .int),
-      AttributeDefinition("output_dtype", .int),
-    ],
+    attributes: [.int("axis"), .int("block_size"), .int("output_dtype")],
     infer: { (context) throws(GraphError) in
       let input = try context.type(
         0, in: [.uint8, .int8, .uint16, .int16, .int32],
         expected: "uint8, int8, uint16, int16 or int32")
       try checkQuantization(context, input)
       if context.optionalType(2) != nil { _ = try context.sameElements(2) }
-      return [ValueType(try context.type(1).elementType, input.shape)]
+      var type = try context.type(1).elementType
+      if outputCode(context) != nil, let stated = try context.statedType("output_dtype") {
+        type = stated
+      }
+      return [ValueType(type, input.shape)]
     },
     evaluate: { (context, types) throws(GraphError) in
       let x = try context.tensor(0).integers() ?? []
       let scale = try context.tensor(1).floats()
       let zeroPoint = context.optionalTensor(2)?.integers()
       let shape = types[0].sizes ?? []
-      let channel = try channels(context, shape: shape, count: scale.count)
+      let channel = try channels(context, shape: shape)
       let y = x.indices.map { index -> Double in
         let c = channel(index)
         return Double(Float(x[index] - (zeroPoint?[c] ?? 0)) * scale[c])
@@ -95,12 +99,10 @@ private func outputCode(_ context: NodeContext) -> Int? {
   return code == 0 ? nil : code
 }
 
-/// Scale and zero point are scalars, or vectors along `axis`.
+/// Scale and zero point are scalars, vectors along `axis`, or one a block of `block_size` elements
+/// along `axis`.
 private func checkQuantization(_ context: NodeContext, _ input: ValueType) throws(GraphError) {
-  guard context.node.int("block_size", default: 0) == 0 else {
-    throw context.wrongAttribute(
-      "block_size", context.node.int("block_size", default: 0), expected: "0: no blocks")
-  }
+  let block = context.node.int("block_size", default: 0)
   let scale = try context.floatingPoint(1)
   if context.optionalType(2) != nil {
     let zeroPoint = try context.type(2)
@@ -109,8 +111,22 @@ private func checkQuantization(_ context: NodeContext, _ input: ValueType) throw
       && zip(zeroPoint.shape, scale.shape).allSatisfy { !$0.contradicts($1) }
     guard isSame else { throw context.incompatible(1, 2, expected: "the same shape") }
   }
-  if scale.shape.isEmpty || scale.shape == [1] { return }
   let rank = input.shape.count
+  if block != 0 {
+    guard block > 0, rank > 0 else {
+      throw context.wrongAttribute("block_size", block, expected: "0 or more")
+    }
+    let axis = try context.axis(default: 1, rank: rank)
+    var expected = input.shape
+    expected[axis] =
+      input.shape[axis].size.map { .fixed($0 / block + ($0 % block == 0 ? 0 : 1)) }
+      ?? .symbolic("")
+    guard scale.shape.count == rank,
+      zip(scale.shape, expected).allSatisfy({ !$0.contradicts($1) })
+    else { throw context.wrongShape(1, expected: "one scale a block, \(expected)") }
+    return
+  }
+  if scale.shape.isEmpty || scale.shape == [1] { return }
   guard scale.shape.count == 1, rank > 0 else {
     throw context.wrongShape(1, expected: "a scalar or a vector")
   }
@@ -120,10 +136,14 @@ private func checkQuantization(_ context: NodeContext, _ input: ValueType) throw
 
 /// Which scale an element takes.
 private func channels(
-  _ context: NodeContext, shape: [Int], count: Int
+  _ context: NodeContext, shape: [Int]
 ) throws(GraphError) -> (Int) -> Int {
+  let block = context.node.int("block_size", default: 0)
+  let count = try context.tensor(1).count
   guard count > 1 else { return { _ in 0 } }
   let axis = try context.axis(default: 1, rank: shape.count)
   let inner = shape[(axis + 1)...].reduce(1, *)
-  return { $0 / inner % count }
+  guard block > 0 else { return { $0 / inner % count } }
+  let (size, blocks) = (shape[axis], try context.sizes(1)[axis])
+  return { ($0 / (inner * size) * blocks + $0 / inner % size / block) * inner + $0 % inner }
 }

@@ -1,9 +1,14 @@
 internal import BillhookTensor
 
 extension OperatorDefinition {
+  /// Operators that give the same elements another shape, or repeat them.
+  static let shapingFamily: [OperatorDefinition] = [
+    reshape, flatten, squeeze, unsqueeze, expand, tile,
+  ]
+
   /// The axes before `axis` become the first axis, the others the second.
-  static let flatten = OperatorDefinition(
-    "Flatten", inputs: 1...1, attributes: [AttributeDefinition("axis", .int)],
+  private static let flatten = OperatorDefinition(
+    "Flatten", inputs: 1...1, attributes: [.int("axis")],
     infer: { (context) throws(GraphError) in
       let input = try context.type(0)
       let axis = try context.axis(default: 1, rank: input.shape.count, allowingEnd: true)
@@ -17,57 +22,109 @@ extension OperatorDefinition {
     },
     evaluate: reshapeTensor)
 
-  /// Another shape of as many elements: 0 keeps an axis, one −1 takes what is left.
-  static let reshape = OperatorDefinition(
-    "Reshape", inputs: 2...2, attributes: [AttributeDefinition("allowzero", .int)],
+  /// Another shape of as many elements: 0 keeps an axis, one −1 takes what is left. Before operator
+  /// set 5 the shape is an attribute.
+  private static let reshape = OperatorDefinition(
+    "Reshape", inputs: 1...2,
+    attributes: [.int("allowzero"), .ints("shape")],
     infer: inferReshape, evaluate: reshapeTensor)
 
-  /// Joins tensors along an axis.
-  static let concat = OperatorDefinition(
-    "Concat", inputs: 1...Int.max, attributes: [AttributeDefinition("axis", .int, required: true)],
-    infer: inferConcat,
-    evaluate: { (context, types) throws(GraphError) in
-      let shape = types[0].sizes ?? []
-      let axis = try context.axis(default: 0, rank: shape.count)
-      var parts: [Tensor] = []
-      for index in context.inputs.indices { parts.append(try context.tensor(index)) }
-      let size = types[0].elementType.byteCount
-      let outer = shape[..<axis].reduce(1, *)
-      let inner = shape[(axis + 1)...].reduce(1, *) * size
-      var bytes: [UInt8] = []
-      for row in 0..<outer {
-        for part in parts {
-          let run = part.shape[axis] * inner
-          part.withUnsafeBytes { bytes += $0[row * run..<(row + 1) * run] }
-        }
-      }
-      return [Tensor(bytes: bytes, shape: shape, types[0].elementType)]
-    })
-
-  /// Axes in another order; reversed when `perm` is left out.
-  static let transpose = OperatorDefinition(
-    "Transpose", inputs: 1...1, attributes: [AttributeDefinition("perm", .ints)],
+  /// Without the named axes of size 1, or without all of them.
+  private static let squeeze = OperatorDefinition(
+    "Squeeze", inputs: 1...2, attributes: [.ints("axes")],
     infer: { (context) throws(GraphError) in
       let input = try context.type(0)
-      let order = try context.permutation(rank: input.shape.count)
-      return [ValueType(input.elementType, order.map { input.shape[$0] })]
+      var gone: [Int]
+      if let stated = try context.integers(1, or: "axes") {
+        gone = try context.axes(stated, rank: input.shape.count)
+        for axis in gone where input.shape[axis].contradicts(1) {
+          throw context.wrongShape(0, expected: "size 1 on the squeezed axis \(axis)")
+        }
+      } else {
+        gone = input.shape.indices.filter { input.shape[$0] == 1 }
+        // Whether a symbol stands for 1 shows while running.
+        guard input.sizes != nil else {
+          throw .notConstant(op: context.op, node: context.name, value: context.valueName(0))
+        }
+      }
+      let kept = input.shape.indices.filter { !gone.contains($0) }
+      return [ValueType(input.elementType, kept.map { input.shape[$0] })]
+    },
+    evaluate: reshapeTensor)
+
+  /// With axes of size 1 inserted; positions count in the result.
+  private static let unsqueeze = OperatorDefinition(
+    "Unsqueeze", inputs: 1...2, attributes: [.ints("axes")],
+    infer: { (context) throws(GraphError) in
+      let input = try context.type(0)
+      guard let stated = try context.integers(1, or: "axes") else {
+        throw .missingInput(op: context.op, node: context.name, index: 1)
+      }
+      let rank = try context.sum(input.shape.count, stated.count)
+      let new = try context.axes(stated, rank: rank)
+      var rest = input.shape[...]
+      let shape = (0..<rank).map { new.contains($0) ? .fixed(1) : rest.removeFirst() }
+      return [ValueType(input.elementType, shape)]
+    },
+    evaluate: reshapeTensor)
+
+  /// Repeats axes of size 1 until the shape meets the one asked for, by NumPy's rules.
+  private static let expand = OperatorDefinition(
+    "Expand", inputs: 2...2,
+    infer: { (context) throws(GraphError) in
+      let input = try context.type(0)
+      let sizes = try context.integers(1)
+      guard sizes.allSatisfy({ $0 >= 0 }),
+        let shape = broadcast(input.shape, sizes.map { .fixed($0) })
+      else {
+        throw context.wrongShape(0, expected: "a shape that spreads with \(sizes)")
+      }
+      return [ValueType(input.elementType, shape)]
     },
     evaluate: { (context, types) throws(GraphError) in
-      let input = try context.tensor(0)
-      let order = try context.permutation(rank: input.rank)
-      return [input.transposed(order)]
+      let (input, shape) = (try context.tensor(0), types[0].sizes ?? [])
+      return [input.gathered(Broadcast(input.shape, to: shape).source, shape: shape)]
     })
+
+  /// Repeats the whole tensor along each axis; before operator set 6 one axis, as scalars.
+  private static let tile = OperatorDefinition(
+    "Tile", inputs: 2...3,
+    infer: { (context) throws(GraphError) in
+      let input = try context.type(0)
+      let repeats = try context.repeats(rank: input.shape.count)
+      let shape = zip(input.shape, repeats).map { DimensionProduct([$0, .fixed($1)]).dimension }
+      for (size, dimension) in zip(input.shape, shape) where size.size != nil {
+        guard dimension.size != nil else {
+          throw .shapeOverflow(
+            node: context.name, value: context.node.outputs.first ?? "", shape: input.shape)
+        }
+      }
+      return [ValueType(input.elementType, shape)]
+    },
+    evaluate: { (context, types) throws(GraphError) in
+      let (input, shape) = (try context.tensor(0), types[0].sizes ?? [])
+      let positions = zip(shape, input.shape).map { size, old in (0..<size).map { $0 % old } }
+      return [input.gathered(crossIndices(input.shape, positions), shape: shape)]
+    })
+
 }
 
 extension NodeContext {
-  /// The order of axes of a Transpose: `result[i]` is the input's axis that becomes axis `i`.
-  func permutation(rank: Int) throws(GraphError) -> [Int] {
-    let order = node.ints("perm") ?? Array((0..<rank).reversed())
-    guard order.sorted() == Array(0..<rank) else {
-      throw wrongAttribute("perm", order, expected: "each of 0..<\(rank) once")
+  fileprivate func repeats(rank: Int) throws(GraphError) -> [Int] {
+    var repeats = try integers(1)
+    if optionalType(2) != nil {
+      // Operator set 1: a count and an axis.
+      let axis = try axis(try optionalInteger(2) ?? 0, rank: rank, of: "axis")
+      let count = repeats.first ?? 1
+      repeats = [Int](repeating: 1, count: rank)
+      repeats[axis] = count
     }
-    return order
+    guard repeats.count == rank, repeats.allSatisfy({ $0 >= 0 }) else {
+      throw wrongAttribute("repeats", repeats, expected: "\(rank) counts of 0 or more")
+    }
+    return repeats
   }
+
 }
 
 extension Tensor {
@@ -85,9 +142,15 @@ extension Tensor {
 
 @Sendable private func inferReshape(_ context: NodeContext) throws(GraphError) -> [ValueType] {
   let input = try context.type(0)
-  let target = try context.type(1, in: [.int64], expected: "int64 sizes")
-  guard target.shape.count == 1 else { throw context.wrongShape(1, expected: "a vector of sizes") }
-  let sizes = try context.tensor(1).integers() ?? []
+  if let target = context.optionalType(1) {
+    _ = try context.type(1, in: [.int64], expected: "int64 sizes")
+    guard target.shape.count == 1 else {
+      throw context.wrongShape(1, expected: "a vector of sizes")
+    }
+  }
+  guard let sizes = try context.integers(1, or: "shape") else {
+    throw .missingInput(op: context.op, node: context.name, index: 1)
+  }
   let allowsZero = try context.flag("allowzero")
   func wrong(_ expected: String) -> GraphError {
     .wrongShape(
@@ -124,31 +187,4 @@ extension Tensor {
     throw wrong("\(want.coefficient ?? 0) elements")
   }
   return [ValueType(input.elementType, shape)]
-}
-
-@Sendable private func inferConcat(_ context: NodeContext) throws(GraphError) -> [ValueType] {
-  var result = try context.type(0)
-  let axis = try context.axis(default: 0, rank: result.shape.count)
-  var total: Int? = 0
-  for index in context.inputs.indices {
-    let type = try context.sameElements(index)
-    guard type.shape.count == result.shape.count else {
-      throw context.incompatible(0, index, expected: "the same number of axes")
-    }
-    for other in type.shape.indices where other != axis {
-      guard !type.shape[other].contradicts(result.shape[other]) else {
-        throw context.incompatible(0, index, expected: "equal sizes on all axes but \(axis)")
-      }
-      result.shape[other] = result.shape[other].merged(with: type.shape[other])
-    }
-    if let size = type.shape[axis].size, let sum = total {
-      let (next, overflow) = sum.addingReportingOverflow(size)
-      guard !overflow else { throw context.wrongShape(index, expected: "a smaller axis \(axis)") }
-      total = next
-    } else {
-      total = nil
-    }
-  }
-  if context.inputs.count > 1 { result.shape[axis] = total.map { .fixed($0) } ?? .symbolic("") }
-  return [result]
 }
