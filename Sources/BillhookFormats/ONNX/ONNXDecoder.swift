@@ -9,6 +9,8 @@ internal import SwiftProtobuf
 /// Strings that are set but empty stay in the rest, so that encoding can set them again.
 struct ONNXDecoder {
   let path: String
+  /// Where the files of external data lie; nil for bytes in memory, which have none.
+  let external: ExternalData?
 
   func graph(_ model: Onnx_ModelProto) throws(FormatError) -> Graph {
     var rest = model
@@ -27,24 +29,46 @@ struct ONNXDecoder {
 
     var source = rest.graph
     rest.clearGraph()
-    var graph = Graph(name: source.name, irVersion: Int(rest.irVersion))
-    graph.docString = source.docString
+    var graph = try self.graph(&source, isNested: false)
+    graph.irVersion = Int(rest.irVersion)
     rest.clearIrVersion()
-    if !source.name.isEmpty { source.clearName() }
-    if !source.docString.isEmpty { source.clearDocString() }
     graph.opsets = try takeOpsets(&rest, irVersion: graph.irVersion)
     graph.metadata = takeMetadata(&rest)
+    rest.graph = source
+    graph.opaque = rest.restBytes
+    return graph
+  }
+
+  /// A subgraph; what is not modelled stays in its opaque bytes.
+  private func subgraph(_ proto: Onnx_GraphProto) throws(FormatError) -> Graph {
+    var rest = proto
+    var graph = try self.graph(&rest, isNested: true)
+    graph.opsets = [:]
+    graph.opaque = rest.restBytes
+    return graph
+  }
+
+  /// Takes what is modelled out of a graph.
+  ///
+  /// - Parameter isNested: A subgraph's inputs and outputs need no type: it follows from the outside.
+  private func graph(
+    _ source: inout Onnx_GraphProto, isNested: Bool
+  ) throws(FormatError) -> Graph {
+    var graph = Graph(name: source.name)
+    graph.docString = source.docString
+    if !source.name.isEmpty { source.clearName() }
+    if !source.docString.isEmpty { source.clearDocString() }
     graph.initializers = try takeInitializers(&source)
-    try takeInputs(&source, into: &graph)
-    for output in source.output { graph.outputs.append(try valueInfo(output, "output")) }
+    try takeInputs(&source, into: &graph, isNested: isNested)
+    for output in source.output {
+      graph.outputs.append(try valueInfo(output, "output", isNested: isNested))
+    }
     source.output = []
     takeValueInfos(&source, into: &graph)
     for (index, node) in source.node.enumerated() {
       graph.nodes.append(try self.node(node, index))
     }
     source.node = []
-    rest.graph = source
-    graph.opaque = rest.restBytes
     return graph
   }
 
@@ -135,7 +159,7 @@ extension ONNXDecoder {
   /// Until IR version 3 every initializer is an input as well. These stay in the rest, where an
   /// empty entry holds the place of each true input.
   private func takeInputs(
-    _ source: inout Onnx_GraphProto, into graph: inout Graph
+    _ source: inout Onnx_GraphProto, into graph: inout Graph, isNested: Bool
   ) throws(FormatError) {
     let sparse = Set(source.sparseInitializer.map { $0.values.name })
     var places: [Onnx_ValueInfoProto] = []
@@ -143,7 +167,7 @@ extension ONNXDecoder {
       if graph.initializers[input.name] != nil || sparse.contains(input.name) {
         places.append(input)
       } else {
-        graph.inputs.append(try valueInfo(input, "input"))
+        graph.inputs.append(try valueInfo(input, "input", isNested: isNested))
         places.append(Onnx_ValueInfoProto())
       }
     }
@@ -163,12 +187,13 @@ extension ONNXDecoder {
   }
 
   private func valueInfo(
-    _ proto: Onnx_ValueInfoProto, _ role: String
+    _ proto: Onnx_ValueInfoProto, _ role: String, isNested: Bool = false
   ) throws(FormatError) -> ValueInfo {
     let location = "\(role) \"\(proto.name)\""
     guard !proto.name.isEmpty else { throw malformed(location, "no name", "a name") }
     switch proto.type.value {
     case .tensorType?: break
+    case nil where isNested: return untyped(proto)
     case nil: throw malformed(location, "no type", "the type of a tensor")
     case .sequenceType?: throw unsupported(location, "a sequence", Self.supportedTypes)
     case .mapType?: throw unsupported(location, "a map", Self.supportedTypes)
@@ -198,6 +223,16 @@ extension ONNXDecoder {
     if !rest.docString.isEmpty { rest.clearDocString() }
     rest.type.value = tensorType == Onnx_TypeProto.Tensor() ? nil : .tensorType(tensorType)
     if rest.type == Onnx_TypeProto() { rest.clearType() }
+    info.opaque = rest.restBytes
+    return info
+  }
+
+  private func untyped(_ proto: Onnx_ValueInfoProto) -> ValueInfo {
+    var info = ValueInfo(proto.name, shape: nil, docString: proto.docString)
+    info.isTyped = false
+    var rest = proto
+    rest.clearName()
+    if !rest.docString.isEmpty { rest.clearDocString() }
     info.opaque = rest.restBytes
     return info
   }
@@ -260,6 +295,14 @@ extension ONNXDecoder {
   private func attribute(
     _ proto: inout Onnx_AttributeProto, at location: String
   ) throws(FormatError) -> Attribute {
+    if proto.type == .graph, proto.hasG, !proto.hasRefAttrName,
+      let graph = try supportedSubgraph(proto.g)
+    {
+      proto.clearName()
+      proto.clearType()
+      proto.clearG()
+      return .graph(graph)
+    }
     guard let kind = kind(of: proto) else {
       if proto.hasT { try refuseExternalData(proto.t, at: location) }
       for tensor in proto.tensors { try refuseExternalData(tensor, at: location) }
@@ -328,7 +371,17 @@ extension ONNXDecoder {
     }
   }
 
-  /// Subgraphs are carried as bytes; a reference to another file in them would be lost on the way.
+  /// A subgraph, or nil when something in it can only be carried through.
+  private func supportedSubgraph(_ proto: Onnx_GraphProto) throws(FormatError) -> Graph? {
+    do {
+      return try subgraph(proto)
+    } catch {
+      guard case .unsupported = error else { throw error }
+      return nil
+    }
+  }
+
+  /// What is carried as bytes; a reference to another file in it would be lost on the way.
   private func refuseExternalData(in graph: Onnx_GraphProto) throws(FormatError) {
     for tensor in graph.initializer {
       try refuseExternalData(tensor, at: "initializer \"\(tensor.name)\" of a subgraph")

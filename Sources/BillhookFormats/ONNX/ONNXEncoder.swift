@@ -19,8 +19,17 @@ struct ONNXEncoder {
         return entry
       } + model.metadataProps
 
-    var target = model.graph
+    let rest = model.graph
     model.clearGraph()
+    model.graph = try self.graph(graph, rest: rest)
+    return model
+  }
+
+  /// Completes what is left of a graph.
+  private func graph(
+    _ graph: Graph, rest: Onnx_GraphProto
+  ) throws(FormatError) -> Onnx_GraphProto {
+    var target = rest
     if !graph.name.isEmpty { target.name = graph.name }
     if !graph.docString.isEmpty { target.docString = graph.docString }
     target.input = try inputs(
@@ -33,8 +42,7 @@ struct ONNXEncoder {
         try tensor(initializer, name: name, at: "initializer \"\(name)\""))
     }
     for node in graph.nodes { target.node.append(try self.node(node)) }
-    model.graph = target
-    return model
+    return target
   }
 
   /// Parses the opaque rest of a message.
@@ -104,7 +112,7 @@ struct ONNXEncoder {
     var proto: Onnx_ValueInfoProto = try message(info.opaque, at: "value \"\(info.name)\"")
     proto.name = info.name
     if !info.docString.isEmpty { proto.docString = info.docString }
-    setType(of: &proto, info.elementType, info.shape)
+    if info.isTyped { setType(of: &proto, info.elementType, info.shape) }
     return proto
   }
 
@@ -176,6 +184,10 @@ struct ONNXEncoder {
     case .strings(let values):
       proto.type = .strings
       proto.strings = values.map { Data($0) }
+    case .graph(let graph):
+      proto.type = .graph
+      let rest: Onnx_GraphProto = try message(graph.opaque, at: location)
+      proto.g = try self.graph(graph, rest: rest)
     case .tensor(let initializer):
       proto.type = .tensor
       proto.t = try tensor(initializer, name: nil, at: location)

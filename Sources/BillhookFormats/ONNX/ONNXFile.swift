@@ -1,5 +1,5 @@
 public import BillhookGraph
-internal import BillhookTensor
+public import BillhookTensor
 internal import Foundation
 internal import SwiftProtobuf
 
@@ -10,9 +10,12 @@ internal import SwiftProtobuf
 /// the rest is kept, to be completed again by encoding. Reading, writing and reading again gives
 /// the same graph; tensors are always written as raw bytes.
 ///
+/// Tensors whose bytes lie in files beside the model are read from there, mapped rather than copied,
+/// and are written into the model.
+///
 /// Source: the ONNX intermediate representation, version 14 (`onnx.proto`). Our deviation: a file
-/// is refused when a tensor lies in external data, or when an input, an output or an initializer
-/// has an element type that ``ElementType`` does not know.
+/// is refused when an input, an output or an initializer has an element type that ``ElementType``
+/// does not know, or when external data lie outside the model's folder.
 public enum ONNXFile {
   /// Reads a model.
   ///
@@ -22,13 +25,28 @@ public enum ONNXFile {
   public static func read(path: String) throws(FormatError) -> Graph {
     let storage = try mapFile(path)
     return try storage.withUnsafeBytes { (bytes) throws(FormatError) in
-      try decode(bytes, name: path)
+      let model: Onnx_ModelProto = try message(bytes, name: path)
+      return try ONNXDecoder(path: path, external: ExternalData(model: path)).graph(model)
     }
   }
 
   /// Decodes a model that is in memory; `name` stands for the path in errors.
   public static func decode(_ bytes: [UInt8], name: String) throws(FormatError) -> Graph {
-    try bytes.withRawBytes { (raw) throws(FormatError) in try decode(raw, name: name) }
+    try bytes.withRawBytes { (raw) throws(FormatError) in
+      let model: Onnx_ModelProto = try message(raw, name: name)
+      return try ONNXDecoder(path: name, external: nil).graph(model)
+    }
+  }
+
+  /// Reads one tensor: a file that holds a `TensorProto`, as ONNX's own test cases do.
+  ///
+  /// - Throws: As ``read(path:)``.
+  public static func readTensor(path: String) throws(FormatError) -> Tensor {
+    let storage = try mapFile(path)
+    return try storage.withUnsafeBytes { (bytes) throws(FormatError) in
+      let proto: Onnx_TensorProto = try message(bytes, name: path)
+      return try ONNXDecoder(path: path, external: nil).initializer(proto, at: "the tensor").tensor
+    }
   }
 
   /// Writes a model; the file appears whole or not at all.
@@ -54,9 +72,9 @@ public enum ONNXFile {
     }
   }
 
-  private static func decode(
+  private static func message<M: Message>(
     _ bytes: UnsafeRawBufferPointer, name: String
-  ) throws(FormatError) -> Graph {
+  ) throws(FormatError) -> M {
     guard let base = bytes.baseAddress, !bytes.isEmpty else {
       throw .malformed(
         path: name, format: .onnx, location: "byte 0", found: "an empty file",
@@ -65,16 +83,14 @@ public enum ONNXFile {
     // Safe: the parser copies what it keeps, and the data does not outlive this function.
     let data = Data(
       bytesNoCopy: UnsafeMutableRawPointer(mutating: base), count: bytes.count, deallocator: .none)
-    let model: Onnx_ModelProto
     do {
-      model = try Onnx_ModelProto(serializedBytes: data, partial: true)
+      return try M(serializedBytes: data, partial: true)
     } catch {
       let fault = ONNXFault(in: bytes, error: error)
       throw .malformed(
         path: name, format: .onnx, location: fault.location, found: fault.found,
         expected: fault.expected)
     }
-    return try ONNXDecoder(path: name).graph(model)
   }
 }
 

@@ -10,7 +10,6 @@ extension ONNXDecoder {
     guard let type = ElementType(rawValue: proto.dataType) else {
       throw unsupported(location, Self.typeName(proto.dataType), Self.supportedTypes)
     }
-    try refuseExternalData(proto, at: location)
     guard !proto.hasSegment else {
       throw unsupported(location, "a tensor in segments", "tensors in one piece")
     }
@@ -19,8 +18,16 @@ extension ONNXDecoder {
       throw malformed(location, "shape \(shape)", "sizes of 0 or more that fit into memory")
     }
 
-    let tensor = try self.tensor(proto, type, shape, count, at: location)
+    let tensor =
+      proto.dataLocation == .external
+      ? try externalTensor(proto, type, shape, count * type.byteCount, at: location)
+      : try self.tensor(proto, type, shape, count, at: location)
     var rest = proto
+    if proto.dataLocation == .external {
+      // What is written holds its data itself.
+      rest.externalData = []
+      rest.clearDataLocation()
+    }
     rest.dims = []
     rest.clearDataType()
     rest.clearRawData()
@@ -40,6 +47,46 @@ extension ONNXDecoder {
     throw unsupported(
       location, "a tensor whose data lies in another file (\"\(file)\")",
       "models in one file; save the model again without external data")
+  }
+
+  /// A tensor whose bytes lie in a file beside the model.
+  private func externalTensor(
+    _ proto: Onnx_TensorProto, _ type: ElementType, _ shape: [Int], _ byteCount: Int,
+    at location: String
+  ) throws(FormatError) -> Tensor {
+    guard let external else {
+      try refuseExternalData(proto, at: location)
+      throw unsupported(location, "external data", "models in one file")
+    }
+    var entries: [String: String] = [:]
+    for entry in proto.externalData { entries[entry.key] = entry.value }
+    func number(_ key: String, default value: Int) throws(FormatError) -> Int {
+      guard let text = entries[key] else { return value }
+      guard let number = Int(text), number >= 0 else {
+        throw malformed(location, "\(key) \"\(text)\"", "a number of bytes")
+      }
+      return number
+    }
+    let length = try number("length", default: byteCount)
+    guard length == byteCount else {
+      throw malformed(
+        location, "\(length) bytes of external data", "\(byteCount) for shape \(shape) of \(type)")
+    }
+    let offset = try number("offset", default: 0)
+    let name = entries["location"] ?? ""
+    let storage = try external.storage(name, model: path, at: location)
+    guard offset <= storage.byteCount, byteCount <= storage.byteCount - offset else {
+      throw malformed(
+        location, "\(byteCount) bytes from \(offset) on of \"\(name)\"",
+        "a range within its \(storage.byteCount) bytes")
+    }
+    do {
+      var tensor = try Tensor(storage: storage, byteOffset: offset, shape: shape, type)
+      if type == .bool { tensor.withUnsafeMutableBytes { Self.normalizeBooleans($0) } }
+      return tensor
+    } catch {
+      throw malformed(location, "\(error)", "bytes that the shape needs")
+    }
   }
 
   private func tensor(
