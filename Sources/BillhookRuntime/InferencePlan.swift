@@ -1,16 +1,21 @@
 public import BillhookGraph
 public import BillhookTensor
+internal import OrderedCollections
 
 /// A graph compiled for one batch size: fused, laid out, ready to run again and again.
+///
+/// Runs of nodes that have kernels are compiled into regions; what lies between them is computed on
+/// the host by the operators' own definitions. Where the shape of a value shows only while running,
+/// the rest of the graph is specialised when it is known (``InferenceSession``).
 ///
 /// One caller at a time.
 public final class InferencePlan {
   /// The number of samples a run takes: the size bound to the graph's symbolic first axis.
   public let batchSize: Int
-  private let plan: KernelPlan
-  private let inputs: [(name: String, value: PlanValue)]
-  private let outputs: [(name: String, value: LoweredValue)]
-  private let taps: [(position: Int32, name: String, value: PlanValue)]
+  private let graph: Graph
+  private let inputs: [(name: String, type: ValueType)]
+  private let pieces: [ExecutionPiece]
+  private let observed: Set<String>
 
   /// Compiles a graph.
   ///
@@ -20,50 +25,46 @@ public final class InferencePlan {
   ///   - observed: Names of values to hand to `observe` while running. Observing a value keeps it
   ///     from being fused away.
   /// - Throws: ``RuntimeError``, which names the node that cannot be compiled.
-  public init(_ graph: Graph, batchSize: Int, observed: Set<String> = []) throws(RuntimeError) {
+  public convenience init(
+    _ graph: Graph, batchSize: Int, observed: Set<String> = []
+  ) throws(RuntimeError) {
     guard batchSize >= 1 else { throw .batchSizeNotPositive(batchSize) }
-    self.batchSize = batchSize
-    let folded: Graph
-    let types: [String: ValueType]
     do {
       try graph.verify()
-      folded = try graph.foldingConstants()
-        .foldingBatchNorms(keeping: observed).graph
-      types = try folded.inferTypes(binding: folded.binding(batchSize: batchSize))
     } catch {
       throw .graph(error)
     }
-    let lowering = try Lowering(folded, types: types, mode: .inference)
-    plan = lowering.plan
-    inputs = try lowering.feedInputs()
+    try self.init(verified: graph, batchSize: batchSize, observed: observed)
+  }
 
-    var taps: [(position: Int32, name: String, value: PlanValue)] = []
-    func tap(_ name: String) throws(RuntimeError) {
-      guard observed.contains(name) else { return }
-      taps.append((lowering.plan.position, name, try lowering.float(name)))
-      // A tap of an integer value adds the operation that makes floats of it.
-      taps[taps.count - 1].position = lowering.plan.position
+  /// Compiles a graph that was verified.
+  init(verified graph: Graph, batchSize: Int, observed: Set<String>) throws(RuntimeError) {
+    self.batchSize = batchSize
+    self.observed = observed
+    let types: [String: ValueType]
+    do {
+      let binding = graph.binding(batchSize: batchSize)
+      let folded = try graph.foldingConstants(binding: binding)
+      self.graph = folded.foldingBatchNorms(keeping: observed).graph
+      types = try self.graph.inferTypes(binding: binding)
+    } catch {
+      throw .graph(error)
     }
-    for input in inputs { try tap(input.name) }
-    for step in folded.steps(mode: .inference, observed: observed, types: types) {
-      try lowering.lower(step)
-      try tap(step.output)
+    var inputs: [(name: String, type: ValueType)] = []
+    for input in graph.inputs {
+      guard let type = types[input.name], type.sizes != nil else {
+        throw .unsupportedForm(
+          node: input.name, op: "input", found: "the shape \(types[input.name]?.shape ?? [])",
+          expected: "a shape whose only unknown size is its first axis, the batch")
+      }
+      inputs.append((input.name, type))
     }
-    self.taps = taps
-    if let missing = observed.subtracting(taps.map(\.name)).sorted().first {
+    self.inputs = inputs
+    pieces = try ExecutionPiece.pieces(of: self.graph, types: types, observed: observed)
+    let made = Set(inputs.map(\.name)).union(self.graph.nodes.flatMap(\.outputs))
+    if let missing = observed.subtracting(made).sorted().first {
       throw .unknownValue(name: missing)
     }
-    var outputs: [(name: String, value: LoweredValue)] = []
-    for output in folded.outputs {
-      switch lowering.value(output.name) {
-      case .constant(let tensor)?: outputs.append((output.name, .constant(tensor)))
-      case .computed(let value)?: outputs.append((output.name, .computed(value)))
-      default: outputs.append((output.name, .computed(try lowering.float(output.name))))
-      }
-      if case .computed(let value) = outputs.last!.value { try plan.keep(value) }
-    }
-    self.outputs = outputs
-    try plan.finish()
   }
 
   /// Runs the plan once.
@@ -78,83 +79,48 @@ public final class InferencePlan {
   public func run(
     _ inputs: [String: Tensor], observe: ((_ name: String, _ value: Tensor) throws -> Void)? = nil
   ) throws -> [String: Tensor] {
-    let feeds = try plan.matching(inputs, self.inputs)
-    return try plan.withBound(feeds) {
-      var position: Int32 = 0
-      for tap in taps {
-        try plan.run(position..<tap.position)
-        position = tap.position
-        if let observe { try observe(tap.name, try plan.read(tap.value)) }
+    try check(inputs)
+    var values = inputs
+    if let observe {
+      for input in self.inputs where observed.contains(input.name) {
+        if let tensor = inputs[input.name] { try observe(input.name, tensor) }
       }
-      try plan.run(position..<plan.position)
-      var results: [String: Tensor] = [:]
-      for (name, value) in outputs {
-        switch value {
-        case .computed(let value): results[name] = try plan.read(value)
-        case .constant(let tensor): results[name] = tensor
-        case .dequantized, .dequantizedConstant, .integerSums: continue
-        }
-      }
-      return results
     }
+    for piece in pieces {
+      let results = try piece.run(values, in: graph, observed: observed, observe: observe)
+      values.merge(results) { _, new in new }
+      for name in piece.lastReads { values[name] = nil }
+    }
+    var results: [String: Tensor] = [:]
+    for output in graph.outputs {
+      results[output.name] = values[output.name] ?? graph.initializers[output.name]?.tensor
+    }
+    return results
   }
 
-  /// Bytes of intermediate values, shared by their lifetimes.
-  public var arenaBytes: Int { plan.arenaBytes }
-
-  /// What each operation of the plan is, in running order.
-  public var operations: [String] { (0..<plan.position).map { plan.describe($0) } }
-}
-
-extension Lowering {
-  /// Makes the graph's inputs values of the plan.
-  func feedInputs() throws(RuntimeError) -> [(name: String, value: PlanValue)] {
-    var result: [(name: String, value: PlanValue)] = []
-    for input in graph.inputs {
-      plan.currentNode = input.name
-      guard let type = types[input.name], let sizes = type.sizes else {
-        throw .unsupportedForm(
-          node: input.name, op: "input", found: "the shape \(types[input.name]?.shape ?? [])",
-          expected: "a shape whose only unknown size is its first axis, the batch")
-      }
-      let value = try plan.input(sizes, type.elementType)
-      define(input.name, .computed(value))
-      result.append((input.name, value))
-    }
-    return result
-  }
-}
-
-extension KernelPlan {
-  /// Pairs given tensors with the plan's inputs.
-  func matching(
-    _ given: [String: Tensor], _ expected: [(name: String, value: PlanValue)]
-  ) throws(RuntimeError) -> [(PlanValue, Tensor)] {
-    let names = expected.map(\.name)
+  private func check(_ given: [String: Tensor]) throws(RuntimeError) {
+    let names = inputs.map(\.name)
     if let unknown = given.keys.sorted().first(where: { !names.contains($0) }) {
       throw .unknownInput(name: unknown, expected: names)
     }
-    var result: [(PlanValue, Tensor)] = []
-    for (name, value) in expected {
+    for (name, type) in inputs {
       guard let tensor = given[name] else {
         throw .missingInput(name: name, given: given.keys.sorted())
       }
-      guard tensor.shape == value.shape, tensor.elementType == value.elementType else {
+      guard tensor.shape == type.sizes, tensor.elementType == type.elementType else {
         throw .inputMismatch(
           name: name, foundShape: tensor.shape, foundType: tensor.elementType,
-          expectedShape: value.shape, expectedType: value.elementType)
+          expectedShape: type.sizes ?? [], expectedType: type.elementType)
       }
-      result.append((value, tensor))
     }
-    return result
   }
 
-  /// Points inputs at their tensors while `body` runs.
-  func withBound<R>(_ feeds: [(PlanValue, Tensor)], _ body: () throws -> R) throws -> R {
-    guard let (value, tensor) = feeds.first else { return try body() }
-    return try tensor.withUnsafeBytes { bytes in
-      if let address = bytes.baseAddress { bind(value, to: address) }
-      return try withBound(Array(feeds.dropFirst()), body)
-    }
-  }
+  /// The operators that kernels run; all others are computed on the host.
+  public static let kernelOperators: [String] = ForwardRules.table.keys.sorted()
+
+  /// Bytes of intermediate values in the compiled regions, shared by their lifetimes.
+  public var arenaBytes: Int { pieces.reduce(0) { $0 + $1.arenaBytes } }
+
+  /// What each operation of the plan is, in running order.
+  public var operations: [String] { pieces.flatMap(\.operations) }
 }

@@ -12,6 +12,7 @@ public enum RuntimeError: Error, Equatable, CustomStringConvertible {
   case inputMismatch(
     name: String, foundShape: [Int], foundType: ElementType, expectedShape: [Int],
     expectedType: ElementType)
+  case inputContradicts(name: String, found: String, expected: String)
   case unknownValue(name: String)
   case nothingToTrain
   case noGradient(node: String, op: String, supported: [String])
@@ -36,6 +37,11 @@ public enum RuntimeError: Error, Equatable, CustomStringConvertible {
       """
       Input "\(name)" was given as \(foundType) \(foundShape), but the plan was compiled for \
       \(type) \(shape). Reshape or convert the data, or compile for another batch size.
+      """
+    case .inputContradicts(let name, let found, let expected):
+      """
+      Input "\(name)" was given as \(found), but the network states \(expected). Reshape or convert \
+      the data.
       """
     case .unknownValue(let name): "The network has no value \"\(name)\" that could be observed."
     case .nothingToTrain:

@@ -37,8 +37,8 @@ public struct InferReport: Sendable, Codable, Equatable {
     let missing = graph.inputs.map(\.name).filter { inputs[$0] == nil }
     guard missing.isEmpty else { throw PipelineError.missingInputs(model: path, inputs: missing) }
     let batchSize = try batchSize(graph, inputs, model: path)
-    let plan = try InferencePlan(graph, batchSize: batchSize)
-    let results = try plan.run(inputs.reduce(into: [:]) { $0[$1.key] = $1.value })
+    let session = try InferenceSession(graph)
+    let results = try session.run(inputs.reduce(into: [:]) { $0[$1.key] = $1.value })
     var outputs: OrderedDictionary<String, Tensor> = [:]
     for info in graph.outputs { outputs[info.name] = results[info.name] }
     try NumpyArchive.write(outputs, to: output)

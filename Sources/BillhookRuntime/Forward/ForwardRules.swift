@@ -1,6 +1,7 @@
 internal import BillhookGraph
 internal import BillhookKernels
 internal import BillhookTensor
+internal import OrderedCollections
 
 /// How each operator becomes operations of a plan: the table that an operator is added to.
 enum ForwardRules {
@@ -25,6 +26,26 @@ enum ForwardRules {
     "ConvInteger": DynamicRules.conv, "MatMulInteger": DynamicRules.matmul,
     "Cast": DynamicRules.cast,
   ]
+
+  /// Operators whose rules take and make integers.
+  static let integerOperators: Set<String> = [
+    "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger",
+    "Cast",
+  ]
+
+  /// False for the forms of an operator that its rule does not know.
+  static func takes(_ node: Node, opset: Int) -> Bool {
+    switch node.op {
+    case "BatchNormalization": !node.isTrainingBatchNorm(opset: opset)
+    // The third input can switch training on.
+    case "Dropout": node.input(2) == nil
+    // An axis to meet at, before today's broadcasting.
+    case "Add", "Mul": node.attributes["axis"] == nil
+    case "QuantizeLinear", "DequantizeLinear": node.int("block_size", default: 0) == 0
+    case "Reshape", "Concat": opset >= 5
+    default: true
+    }
+  }
 
   private static func activation(
     _ l: Lowering, _ step: Step

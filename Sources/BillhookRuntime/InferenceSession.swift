@@ -1,0 +1,108 @@
+public import BillhookGraph
+public import BillhookTensor
+
+/// Runs a graph on inputs of any shape: a plan is made for each set of shapes when it is first met,
+/// and kept.
+///
+/// One caller at a time.
+public final class InferenceSession {
+  private let graph: Graph
+  private let observed: Set<String>
+  /// True for the rest of another graph, whose inputs that graph made.
+  private let isRest: Bool
+  /// By the shapes of the inputs, the one used last at the end.
+  private var plans: [(shapes: [[Int]], plan: InferencePlan)] = []
+
+  /// Plans that are kept; one more and that which was not used for longest goes.
+  public static let planLimit = 8
+
+  /// Checks a graph.
+  ///
+  /// - Throws: ``RuntimeError/graph(_:)``.
+  public convenience init(_ graph: Graph) throws(RuntimeError) {
+    do {
+      try graph.verify()
+    } catch {
+      throw .graph(error)
+    }
+    self.init(graph, observed: [], isRest: false)
+  }
+
+  convenience init(rest: Graph, observed: Set<String>) {
+    self.init(rest, observed: observed, isRest: true)
+  }
+
+  private init(_ graph: Graph, observed: Set<String>, isRest: Bool) {
+    self.graph = graph
+    self.observed = observed
+    self.isRest = isRest
+  }
+
+  var inputNames: [String] { graph.inputs.map(\.name) }
+
+  /// Runs the graph once.
+  ///
+  /// - Parameter inputs: A tensor for each input of the graph, by name.
+  /// - Returns: The graph's outputs by name.
+  /// - Throws: ``RuntimeError`` when an input is missing, unknown, or contradicts what the graph
+  ///   states of it, or when a node cannot be run.
+  public func run(_ inputs: [String: Tensor]) throws -> [String: Tensor] {
+    try run(inputs, observe: nil)
+  }
+
+  func run(
+    _ inputs: [String: Tensor], observe: ((_ name: String, _ value: Tensor) throws -> Void)?
+  ) throws -> [String: Tensor] {
+    try plan(for: inputs).run(inputs, observe: observe)
+  }
+
+  private func plan(for inputs: [String: Tensor]) throws(RuntimeError) -> InferencePlan {
+    let names = inputNames
+    if let unknown = inputs.keys.sorted().first(where: { !names.contains($0) }) {
+      throw .unknownInput(name: unknown, expected: names)
+    }
+    var shapes: [[Int]] = []
+    var specialized = graph
+    var sizes: [String: Int] = [:]
+    for (index, input) in graph.inputs.enumerated() {
+      guard let tensor = inputs[input.name] else {
+        throw .missingInput(name: input.name, given: inputs.keys.sorted())
+      }
+      guard isRest || fits(tensor, input, &sizes) else {
+        throw .inputContradicts(
+          name: input.name, found: "\(ValueType(of: tensor))",
+          expected: "\(ValueType(input.elementType, input.shape ?? []))")
+      }
+      shapes.append(tensor.shape)
+      specialized.inputs[index].elementType = tensor.elementType
+      specialized.inputs[index].shape = tensor.shape.map { .fixed($0) }
+    }
+    if let index = plans.firstIndex(where: { $0.shapes == shapes }) {
+      plans.append(plans.remove(at: index))
+      return plans[plans.count - 1].plan
+    }
+    let plan = try InferencePlan(verified: specialized, batchSize: 1, observed: observed)
+    if plans.count == Self.planLimit { plans.removeFirst() }
+    plans.append((shapes, plan))
+    return plan
+  }
+
+  /// True when a tensor has the declared type, and the same symbol always stands for the same size.
+  private func fits(
+    _ tensor: Tensor, _ input: ValueInfo, _ sizes: inout [String: Int]
+  ) -> Bool {
+    guard tensor.elementType == input.elementType else { return false }
+    guard let shape = input.shape else { return true }
+    guard shape.count == tensor.rank else { return false }
+    for (dimension, size) in zip(shape, tensor.shape) {
+      switch dimension {
+      case .fixed(let expected): if expected != size { return false }
+      case .symbolic(""): continue
+      case .symbolic(let name):
+        if let known = sizes[name], known != size { return false }
+        sizes[name] = size
+      }
+    }
+    return true
+  }
+}

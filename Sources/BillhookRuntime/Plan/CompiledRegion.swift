@@ -1,0 +1,145 @@
+internal import BillhookGraph
+internal import BillhookTensor
+internal import OrderedCollections
+
+/// Nodes compiled to kernels for fixed shapes: tensors in, tensors out.
+final class CompiledRegion {
+  private let plan: KernelPlan
+  private let inputs: [(name: String, value: PlanValue)]
+  private let outputs: [(name: String, value: LoweredValue)]
+  private let taps: [(position: Int32, name: String, value: PlanValue)]
+
+  /// Why a region cannot be compiled.
+  struct Refusal: Error {
+    /// The first output of the node that kernels cannot run; nil when no single one is to blame.
+    var output: String?
+  }
+
+  /// - Parameters:
+  ///   - graph: All of whose values have fixed shapes in `types`.
+  ///   - observed: Values to hand out while running, where the graph makes them.
+  init(
+    _ graph: Graph, types: [String: ValueType], observed: Set<String>
+  ) throws(Refusal) {
+    let made = Set(graph.nodes.flatMap(\.outputs))
+    var current: String?
+    do {
+      let lowering = try Lowering(graph, types: types, mode: .inference)
+      plan = lowering.plan
+      inputs = try lowering.feedInputs()
+      var taps: [(position: Int32, name: String, value: PlanValue)] = []
+      for step in graph.steps(mode: .inference, observed: observed, types: types) {
+        current = step.node.outputs.first
+        try lowering.lower(step)
+        guard observed.contains(step.output), made.contains(step.output) else { continue }
+        taps.append((lowering.plan.position, step.output, try lowering.float(step.output)))
+        // A tap of an integer value adds the operation that makes floats of it.
+        taps[taps.count - 1].position = lowering.plan.position
+      }
+      self.taps = taps
+      let producers = graph.producers()
+      var outputs: [(name: String, value: LoweredValue)] = []
+      for output in graph.outputs {
+        current = producers[output.name].flatMap { graph.nodes[$0].outputs.first }
+        switch lowering.value(output.name) {
+        case .constant(let tensor)?: outputs.append((output.name, .constant(tensor)))
+        case .computed(let value)?: outputs.append((output.name, .computed(value)))
+        default: outputs.append((output.name, .computed(try lowering.float(output.name))))
+        }
+        if case .computed(let value) = outputs.last!.value { try plan.keep(value) }
+      }
+      self.outputs = outputs
+      current = nil
+      try plan.finish()
+    } catch {
+      throw Refusal(output: current)
+    }
+  }
+
+  /// Runs the region once.
+  ///
+  /// - Parameter values: Every input of the region, and any other values.
+  func run(
+    _ values: [String: Tensor], observe: ((_ name: String, _ value: Tensor) throws -> Void)?
+  ) throws -> [String: Tensor] {
+    var feeds: [(PlanValue, Tensor)] = []
+    for (name, value) in inputs {
+      guard let tensor = values[name] else { throw RuntimeError.unknownValue(name: name) }
+      feeds.append((value, tensor))
+    }
+    return try plan.withBound(feeds) {
+      var position: Int32 = 0
+      for tap in taps {
+        try plan.run(position..<tap.position)
+        position = tap.position
+        if let observe { try observe(tap.name, try plan.read(tap.value)) }
+      }
+      try plan.run(position..<plan.position)
+      var results: [String: Tensor] = [:]
+      for (name, value) in outputs {
+        switch value {
+        case .computed(let value): results[name] = try plan.read(value)
+        case .constant(let tensor): results[name] = tensor
+        case .dequantized, .dequantizedConstant, .integerSums: continue
+        }
+      }
+      return results
+    }
+  }
+
+  var arenaBytes: Int { plan.arenaBytes }
+  var operations: [String] { (0..<plan.position).map { plan.describe($0) } }
+}
+
+extension Lowering {
+  /// Makes the graph's inputs values of the plan.
+  func feedInputs() throws(RuntimeError) -> [(name: String, value: PlanValue)] {
+    var result: [(name: String, value: PlanValue)] = []
+    for input in graph.inputs {
+      plan.currentNode = input.name
+      guard let type = types[input.name], let sizes = type.sizes else {
+        throw .unsupportedForm(
+          node: input.name, op: "input", found: "the shape \(types[input.name]?.shape ?? [])",
+          expected: "a shape whose only unknown size is its first axis, the batch")
+      }
+      let value = try plan.input(sizes, type.elementType)
+      define(input.name, .computed(value))
+      result.append((input.name, value))
+    }
+    return result
+  }
+}
+
+extension KernelPlan {
+  /// Pairs given tensors with the plan's inputs.
+  func matching(
+    _ given: [String: Tensor], _ expected: [(name: String, value: PlanValue)]
+  ) throws(RuntimeError) -> [(PlanValue, Tensor)] {
+    let names = expected.map(\.name)
+    if let unknown = given.keys.sorted().first(where: { !names.contains($0) }) {
+      throw .unknownInput(name: unknown, expected: names)
+    }
+    var result: [(PlanValue, Tensor)] = []
+    for (name, value) in expected {
+      guard let tensor = given[name] else {
+        throw .missingInput(name: name, given: given.keys.sorted())
+      }
+      guard tensor.shape == value.shape, tensor.elementType == value.elementType else {
+        throw .inputMismatch(
+          name: name, foundShape: tensor.shape, foundType: tensor.elementType,
+          expectedShape: value.shape, expectedType: value.elementType)
+      }
+      result.append((value, tensor))
+    }
+    return result
+  }
+
+  /// Points inputs at their tensors while `body` runs.
+  func withBound<R>(_ feeds: [(PlanValue, Tensor)], _ body: () throws -> R) throws -> R {
+    guard let (value, tensor) = feeds.first else { return try body() }
+    return try tensor.withUnsafeBytes { bytes in
+      if let address = bytes.baseAddress { bind(value, to: address) }
+      return try withBound(Array(feeds.dropFirst()), body)
+    }
+  }
+}
