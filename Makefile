@@ -10,10 +10,10 @@ SWIFT_FILES = Package.swift Plugins PluginSDK Sources Tests
 KERNEL_FILES = Sources/BillhookKernels/*.cc Sources/BillhookKernels/*.h
 
 .DEFAULT_GOAL = help
-.PHONY: help setup build test demo bench freeze format lint install clean
+.PHONY: help setup build test demo bench onnx-conformance freeze format lint install clean
 
 help: ## list the targets
-	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 16
+	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 24
 	@.ci/setup swift
 
 setup: ## install what is missing: Debian packages, through apt
@@ -39,6 +39,11 @@ bench: ## time the work items of docs/benchmarks.md, one JSON line each
 freeze: ## freeze the plugin headers as those of their ABI version
 	@.ci/setup python
 	@.ci/abi freeze
+
+onnx-conformance: ## run ONNX's own operator tests and list those that fail
+	@.ci/setup onnx >&2
+	@swift build $(FLAGS) --product billhook-conformance >&2
+	@$(BINARIES)/billhook-conformance --table docs/onnx-support.md
 
 format: ## format the sources
 	swift format format -i -r --parallel $(SWIFT_FILES)

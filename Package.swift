@@ -9,7 +9,8 @@ let strict: [SwiftSetting] = [
 
 let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
-let collections = Target.Dependency.product(name: "OrderedCollections", package: "swift-collections")
+let collections = Target.Dependency.product(
+  name: "OrderedCollections", package: "swift-collections")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let yaml = Target.Dependency.product(name: "Yams", package: "Yams")
@@ -44,6 +45,7 @@ let package = Package(
     .library(name: "Billhook", targets: ["Billhook"]),
     .executable(name: "billhook", targets: ["BillhookCommand"]),
     .executable(name: "billhook-benchmark", targets: ["BillhookBenchmark"]),
+    .executable(name: "billhook-conformance", targets: ["BillhookConformance"]),
     pluginLibrary("magnitude", "Magnitude"),
     pluginLibrary("random", "Random"),
     pluginLibrary("activation", "Activation"),
@@ -130,10 +132,17 @@ let package = Package(
         "BillhookPlugins", "BillhookRuntime", "BillhookTensor", arguments, collections,
       ],
       path: "Tests/Benchmarks", exclude: ["compare.py"], swiftSettings: strict),
+    .executableTarget(
+      name: "BillhookConformance",
+      dependencies: [
+        "BillhookFormats", "BillhookGraph", "BillhookRuntime", "BillhookTensor", arguments,
+      ],
+      path: "Tests/Conformance", swiftSettings: strict),
     tests("BillhookKernelsTests", ["BillhookKernels"]),
     tests("BillhookTensorTests", ["BillhookTensor"]),
     tests("BillhookGraphTests", ["BillhookGraph", "BillhookTensor", collections]),
-    tests("BillhookFormatsTests", ["BillhookFormats", "BillhookGraph", "BillhookTensor", protobuf]),
+    tests(
+      "BillhookFormatsTests", ["BillhookFormats", "BillhookGraph", "BillhookTensor", protobuf]),
     tests(
       "BillhookRuntimeTests",
       ["BillhookRuntime", "BillhookGraph", "BillhookTensor", collections]),
@@ -156,7 +165,8 @@ let package = Package(
     tests(
       "EndToEndTests",
       [
-        "Billhook", "BillhookCommand", "BillhookFormats", "BillhookGraph", "BillhookTensor",
+        "Billhook", "BillhookCommand", "BillhookConformance", "BillhookFormats", "BillhookGraph",
+        "BillhookTensor",
         collections,
       ]),
   ],
