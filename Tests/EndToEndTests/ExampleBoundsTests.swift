@@ -1,0 +1,69 @@
+import Billhook
+import BillhookTestSupport
+import Foundation
+import Testing
+
+/// What the example plugins claim, on networks that were trained on real images.
+@Suite(.enabled(if: RealData.hasFashionMNIST, "needs the package dataset-fashion-mnist"))
+struct ExampleBoundsTests {
+  private let folder = TemporaryFolder()
+
+  private func run(_ command: String, _ more: String...) throws -> BillhookProcess {
+    let result = try BillhookProcess(
+      command.split(separator: " ").map(String.init) + more + ["--json", "--quiet"],
+      folder: folder.path)
+    #expect(result.code == 0, "\(command)\n\(result.errors)")
+    return result
+  }
+
+  /// A scorer's lead over chance in top-1, chance being the mean of three seeds.
+  private func lead(of scorer: String, _ options: String) throws -> Double {
+    try TrainedNetworks.copy("teacher.onnx", to: folder)
+    var differences: [Double] = []
+    for seed in 0..<3 {
+      let result = try run(
+        "sweep --model teacher.onnx --data fashion-mnist:test,limit=2000 --scorer random "
+          + "--calibration fashion-mnist:train,limit=500 -o sweep \(options) --seed \(seed)",
+        "--scorer", scorer)
+      let report = try JSONDecoder().decode(SweepReport.self, from: Data(result.output.utf8))
+      try #require(report.points.count == 2)
+      for point in report.points { #expect(point.sparsity >= 0.699) }
+      differences.append(report.points[1].evaluation.top1 - report.points[0].evaluation.top1)
+    }
+    return differences.reduce(0, +) / 3
+  }
+
+  @Test func `first-order Taylor importance beats chance by 5 points at 70 % sparsity`() throws {
+    let plugin = try compiledPlugin("Plugins/Examples/c-taylor/taylor.c")
+    #expect(try lead(of: plugin, "--granularity element --ratio 0.7") >= 0.05)
+  }
+
+  @Test func `the geometric median beats chance by 5 points at 70 % sparsity`() throws {
+    let plugin = try compiledPlugin(
+      "Plugins/Examples/cxx-geometric-median/geometric_median.cc")
+    #expect(try lead(of: plugin, "--granularity channel --ratio 0.47") >= 0.05)
+  }
+
+  @Test func `feature matching beats labels alone at equal steps`() throws {
+    try TrainedNetworks.copy("teacher.onnx", to: folder)
+    let plugin = try compiledPlugin(
+      "Plugins/Examples/rust-feature-matching/feature_matching.rs")
+    _ = try run("new cnn -o new.onnx --width 8 --seed 3")
+    var labels: [Double] = []
+    var matched: [Double] = []
+    for seed in 1...3 {
+      let options =
+        "new.onnx -o out.onnx --data fashion-mnist:train,limit=500 --epochs 6 --batch-size 50 "
+        + "--learning-rate 0.02 --test fashion-mnist:test,limit=2000 --seed \(seed)"
+      func top1(_ result: BillhookProcess) throws -> Double {
+        let report = try JSONDecoder().decode(JobReport.self, from: Data(result.output.utf8))
+        return try #require(report.stage.evaluation).top1
+      }
+      labels.append(try top1(run("train \(options)")))
+      matched.append(
+        try top1(run("distill \(options) --teacher teacher.onnx", "--loss", plugin)))
+    }
+    // Three seeds, so that the difference is not one lucky shuffle.
+    #expect(matched.reduce(0, +) > labels.reduce(0, +), "\(matched) against \(labels)")
+  }
+}
