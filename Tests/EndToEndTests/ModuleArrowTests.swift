@@ -22,7 +22,8 @@ import Testing
       ("Sources/BillhookCompression", compression),
       ("Sources/BillhookPipeline", pipeline),
       ("Sources/Billhook", pipeline.union(["BillhookPipeline"])),
-      ("Sources/BillhookCommand", ["Billhook"]),
+      ("Sources/BillhookValidator", compression.union(["BillhookSDK", "BillhookKernels"])),
+      ("Sources/BillhookCommand", ["Billhook", "BillhookValidator"]),
     ]
   }()
 

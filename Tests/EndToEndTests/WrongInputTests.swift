@@ -131,14 +131,18 @@ import Testing
     try #require(lines.count == 4)
     #expect(lines[0] == "billhook: error: The recipe \"bad.yaml\" has 3 problems.")
     #expect(
-      lines[2] == """
+      lines[1] == """
           line 27, "stages.1.prune.ratoi": There is no key "ratoi" here. Did you mean "ratio"? Keys: \
         scorer, parameters, granularity, ratio, scope, mask_only, group_reduce, round_to, include, \
         exclude, reestimate_statistics, save.
         """)
     #expect(
-      lines[3] == """
+      lines[2] == """
           line 34, "stages.2.distill.epochs": Found "0", but a whole number of at least 1 is needed.
+        """)
+    #expect(
+      lines[3] == """
+          "stages.1.prune.ratio": It is not said how much goes: set ratio, or pattern, as in "2:4".
         """)
     #expect(folder.names == ["bad.yaml"])
   }
