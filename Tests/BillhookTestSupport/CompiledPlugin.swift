@@ -80,7 +80,10 @@ private enum PluginCompiler {
     case "rs":
       // Debian's compiler, whatever else is on the path.
       let rustc = "/usr/bin/rustc --edition 2021 -O"
-      let binding = quoted("\(path).rlib")
+      // The compiler finds libraries of its own by this form of name alone.
+      let library = URL(fileURLWithPath: path)
+      let binding = quoted(
+        "\(library.deletingLastPathComponent().path)/lib\(library.lastPathComponent).rlib")
       return "\(rustc) --crate-type rlib --crate-name billhook \(sdk)/rust/billhook.rs "
         + "-o \(binding)\n"
         + "\(rustc) -C strip=symbols --crate-type cdylib --extern billhook=\(binding) \(file) "

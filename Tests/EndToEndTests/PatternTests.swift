@@ -18,18 +18,18 @@ struct PatternTests {
   /// Weights with the output channels first, as differences from what stands for 0.
   private func weights(_ file: String) throws -> [(name: String, shape: [Int], values: [Float])] {
     let graph = try ONNXFile.read(path: folder(file))
-    return try graph.layers().compactMap { layer in
-      if let tensor = graph.constant(layer.weight) {
-        return (layer.node, tensor.shape, tensor.floats())
+    return graph.nodes.compactMap { layer in
+      guard ["Conv", "Gemm"].contains(layer.op), let weight = layer.input(1) else { return nil }
+      if let tensor = graph.constant(weight) {
+        return (layer.displayName, tensor.shape, tensor.floats())
       }
-      guard
-        let node = graph.nodes.first(where: { $0.outputs.contains(layer.weight) }),
+      guard let node = graph.nodes.first(where: { $0.outputs.contains(weight) }),
         let integers = graph.constant(node.inputs[0])
       else { return nil }
       let zeros = node.input(2).flatMap { graph.constant($0)?.integers() } ?? [0]
       let size = integers.count / integers.shape[0]
       return (
-        layer.node, integers.shape,
+        layer.displayName, integers.shape,
         (integers.integers() ?? []).enumerated().map { index, value in
           Float(value - (zeros.count == 1 ? zeros[0] : zeros[index / size]))
         }

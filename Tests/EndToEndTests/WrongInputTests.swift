@@ -54,13 +54,13 @@ import Testing
   }
 
   @Test func `an operator that is missing is named with its node and those that work`() throws {
-    let graph = Graph.testing("Erf", ["N", 4])
-    try ONNXFile.write(graph, to: folder("erf.onnx"))
+    let graph = Graph.testing("TfIdfVectorizer", ["N", 4])
+    try ONNXFile.write(graph, to: folder("words.onnx"))
     try expect(
-      "prune erf.onnx -o out.onnx --granularity element --ratio 0.5",
+      "prune words.onnx -o out.onnx --granularity element --ratio 0.5",
       says: """
-        Cannot prune. Node "node" uses the operator "Erf", which is not supported. Supported: \
-        \(Graph.supportedOperators.joined(separator: ", ")).
+        Cannot prune. Node "node" uses the operator "TfIdfVectorizer", which is not supported. \
+        Supported: \(Graph.supportedOperators.joined(separator: ", ")).
         """)
   }
 
@@ -133,8 +133,8 @@ import Testing
     #expect(
       lines[1] == """
           line 27, "stages.1.prune.ratoi": There is no key "ratoi" here. Did you mean "ratio"? Keys: \
-        scorer, parameters, granularity, ratio, scope, mask_only, group_reduce, round_to, include, \
-        exclude, reestimate_statistics, save.
+        scorer, parameters, granularity, block, pattern, ratio, scope, mask_only, group_reduce, \
+        round_to, include, exclude, reestimate_statistics, save.
         """)
     #expect(
       lines[2] == """

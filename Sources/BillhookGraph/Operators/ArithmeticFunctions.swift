@@ -68,14 +68,18 @@ enum Minimum: BinaryFunction {
   static func apply<T: IntegerElement>(_ x: T, _ y: T) -> T { min(x, y) }
 }
 
+/// A shift by fewer places than 0 is out of range like one by too many: nothing but zeros is left.
 enum LeftShift: BinaryFunction {
   static func apply(_ x: Double, _ y: Double) -> Double { x }
-  static func apply<T: IntegerElement>(_ x: T, _ y: T) -> T { x << y }
+  static func apply<T: IntegerElement>(_ x: T, _ y: T) -> T { y < 0 ? 0 : x << y }
 }
 
+/// Out of range, only copies of the sign bit are left.
 enum RightShift: BinaryFunction {
   static func apply(_ x: Double, _ y: Double) -> Double { x }
-  static func apply<T: IntegerElement>(_ x: T, _ y: T) -> T { x >> y }
+  static func apply<T: IntegerElement>(_ x: T, _ y: T) -> T {
+    y < 0 ? (x < 0 ? ~0 : 0) : x >> y
+  }
 }
 
 enum BitAnd: BinaryFunction {

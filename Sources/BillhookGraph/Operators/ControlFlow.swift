@@ -33,7 +33,8 @@ extension OperatorDefinition {
   /// made of the carried values; it gives the next condition, the carried values, and slices of
   /// outputs that grow by one each turn.
   private static let loop = OperatorDefinition(
-    "Loop", inputs: 2...Int.max, outputs: 0...Int.max, attributes: [.graph("body")],
+    // Trip count and condition stand first, and either may be left out.
+    "Loop", inputs: 0...Int.max, outputs: 0...Int.max, attributes: [.graph("body")],
     dependence: .subgraphs,
     infer: { (context) throws(GraphError) in
       var carried: [ValueType] = []

@@ -106,10 +106,15 @@ extension OperatorDefinition {
 
   /// Blocks of positions become blocks of channels.
   private static let spaceToDepth = OperatorDefinition(
-    "SpaceToDepth", inputs: 1...1, attributes: [.int("blocksize", required: true)],
+    "SpaceToDepth", inputs: 1...1,
+    attributes: [.int("blocksize", required: true), .string("mode")],
     infer: { (context) throws(GraphError) in
       let input = try context.type(0, rank: 4...4)
       let block = try context.blockSize()
+      let mode = context.node.string("mode", default: "DCR")
+      guard mode == "DCR" || mode == "CRD" else {
+        throw context.wrongAttribute("mode", "\"\(mode)\"", expected: "DCR or CRD")
+      }
       var shape = input.shape
       shape[1] = DimensionProduct([shape[1], .fixed(block * block)]).dimension
       for axis in 2...3 {
@@ -125,8 +130,11 @@ extension OperatorDefinition {
       let block = try context.blockSize()
       let (n, c) = (input.shape[0], input.shape[1])
       let (h, w) = (input.shape[2] / block, input.shape[3] / block)
+      let order =
+        context.node.string("mode", default: "DCR") == "DCR"
+        ? [0, 3, 5, 1, 2, 4] : [0, 1, 3, 5, 2, 4]
       return [
-        input.reshaped([n, c, h, block, w, block]).transposed([0, 3, 5, 1, 2, 4])
+        input.reshaped([n, c, h, block, w, block]).transposed(order)
           .reshaped(types[0].sizes ?? [])
       ]
     })
