@@ -58,7 +58,7 @@ extension GraphError: CustomStringConvertible {
     case .unsupportedOperator(let op, let domain, let node, let supported):
       """
       Node "\(node)" uses the operator "\(domain.isEmpty ? op : "\(domain).\(op)")", which is not \
-      supported. \(Self.list(supported))
+      supported. Supported: \(supported.joined(separator: ", ")).
       """
     case .unsupportedOpset(let found, let supported):
       """
@@ -196,13 +196,6 @@ extension GraphError: CustomStringConvertible {
       """
     default: preconditionFailure("every case has a sentence")
     }
-  }
-
-  /// Names while they are few enough to read.
-  private static func list(_ operators: [String]) -> String {
-    operators.count <= 40
-      ? "Supported: \(operators.joined(separator: ", "))."
-      : "The \(operators.count) operators that are, are listed in docs/onnx-support.md."
   }
 
   private static func count(_ number: Int, _ noun: String) -> String {

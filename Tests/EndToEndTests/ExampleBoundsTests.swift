@@ -43,27 +43,4 @@ struct ExampleBoundsTests {
       "Plugins/Examples/cxx-geometric-median/geometric_median.cc")
     #expect(try lead(of: plugin, "--granularity channel --ratio 0.47") >= 0.05)
   }
-
-  @Test func `feature matching beats labels alone at equal steps`() throws {
-    try TrainedNetworks.copy("teacher.onnx", to: folder)
-    let plugin = try compiledPlugin(
-      "Plugins/Examples/rust-feature-matching/feature_matching.rs")
-    _ = try run("new cnn -o new.onnx --width 8 --seed 3")
-    var labels: [Double] = []
-    var matched: [Double] = []
-    for seed in 1...3 {
-      let options =
-        "new.onnx -o out.onnx --data fashion-mnist:train,limit=500 --epochs 6 --batch-size 50 "
-        + "--learning-rate 0.02 --test fashion-mnist:test,limit=2000 --seed \(seed)"
-      func top1(_ result: BillhookProcess) throws -> Double {
-        let report = try JSONDecoder().decode(JobReport.self, from: Data(result.output.utf8))
-        return try #require(report.stage.evaluation).top1
-      }
-      labels.append(try top1(run("train \(options)")))
-      matched.append(
-        try top1(run("distill \(options) --teacher teacher.onnx", "--loss", plugin)))
-    }
-    // Three seeds, so that the difference is not one lucky shuffle.
-    #expect(matched.reduce(0, +) > labels.reduce(0, +), "\(matched) against \(labels)")
-  }
 }
