@@ -26,21 +26,26 @@ extension Scorer {
   /// weights and its scores, on several threads at once, each piece exactly once. Pieces do not
   /// depend on the number of threads.
   ///
+  /// - Parameter elements: Only these, from a multiple of ``pieceElementCount`` on; nil for all.
   /// - Throws: ``PluginError``; pieces may have been consumed by then.
   public func scoreChunks(
     _ layer: LayerContext, weight: Tensor, statistics: LayerStatistics = .init(),
+    elements: Range<Int>? = nil,
     consume:
       @Sendable (
         _ firstElement: Int, _ weights: UnsafeBufferPointer<Float>,
         _ scores: UnsafeBufferPointer<Float>
       ) -> Void
   ) throws(PluginError) {
+    let elements = elements ?? 0..<weight.count
+    precondition(elements.lowerBound >= 0 && elements.upperBound <= weight.count)
     try withLoop(layer, weight: weight, statistics: statistics, consume: consume) { loop in
+      loop.first = elements.lowerBound
       bh_parallel_for(
-        Int64(weight.count), Int64(loop.grain),
+        Int64(elements.count), Int64(loop.grain),
         { begin, end, data in
-          Unmanaged<ChunkLoop>.fromOpaque(data!).takeUnretainedValue()
-            .run(Int(begin)..<Int(end))
+          let loop = Unmanaged<ChunkLoop>.fromOpaque(data!).takeUnretainedValue()
+          loop.run(loop.first + Int(begin)..<loop.first + Int(end))
         }, Unmanaged.passUnretained(loop).toOpaque())
     }
   }
@@ -106,6 +111,8 @@ private final class ChunkLoop: @unchecked Sendable {
   let gradient: UnsafePointer<Float>?
   let consume: @Sendable (Int, UnsafeBufferPointer<Float>, UnsafeBufferPointer<Float>) -> Void
   let error = Mutex<PluginError?>(nil)
+  /// The element that a parallel loop's 0 stands for; set before the loop begins.
+  var first = 0
   private let failed = Atomic<Bool>(false)
   /// Elements that one thread takes at a time: several pieces share a buffer and a call context,
   /// but a small layer still occupies all threads.

@@ -173,6 +173,31 @@ import Testing
     #expect(record.layers.map(\.name) == ["conv1.weight", "fc.weight"])
   }
 
+  @Test func `a large tensor of a checkpoint comes in bands that make the same tensor`() throws {
+    let tensors: OrderedDictionary<String, Tensor> = [
+      "small": .seeded([3, 5], seed: 1, "small"), "large": .seeded([250, 200], seed: 2, "large"),
+      "last": .seeded([7], seed: 3, "last"),
+    ]
+    func pruned(_ bandElements: Int) throws -> (OrderedDictionary<String, [Float]>, [Int]) {
+      var written: OrderedDictionary<String, [Float]> = [:]
+      var counts: [Int] = []
+      let record = try pruneCheckpoint(
+        tensors, scorer: scorer("magnitude"), settings: PruneSettings(ratio: 0.6),
+        bandElements: bandElements
+      ) {
+        written[$0, default: []] += $1.floats()
+        counts.append($1.count)
+      }
+      #expect(record.pruned == 30_009)
+      #expect(record.layers[1].zeros == written["large"]!.count { $0 == 0 })
+      return (written, counts)
+    }
+    let (whole, one) = try pruned(.max)
+    let (bands, several) = try pruned(16_384)
+    #expect(one == [15, 50_000, 7] && several == [15, 16_384, 16_384, 16_384, 848, 7])
+    #expect(whole == bands)
+  }
+
   @Test func `half precision stays half precision`() throws {
     let tensors: OrderedDictionary<String, Tensor> = [
       "w": Tensor([1, -4, 3, 2] as [Float16], shape: [2, 2])

@@ -43,9 +43,12 @@ struct ElementPruning {
   /// Prunes a fraction of all items together.
   ///
   /// - Parameters:
+  ///   - bandElements: The most elements that are delivered at a time, a multiple of
+  ///     ``pieceElements``; a larger float32 item comes in several flat bands.
   ///   - deliver: Gets each item's index and what became of it, in order.
   func prune(
-    _ items: [Item], ratio: Double, deliver: (_ index: Int, _ written: Written) throws -> Void
+    _ items: [Item], ratio: Double, bandElements: Int = .max,
+    deliver: (_ index: Int, _ written: Written) throws -> Void
   ) throws -> Result {
     let scores = try items.map { try storedScores($0) }
     let chosen = items.indices.filter { scorer.isPiecewise || scores[$0] != nil }
@@ -86,11 +89,19 @@ struct ElementPruning {
     }
     var total = 0
     for index in chosen {
-      let written = try write(
-        items[index], scores[index], selection, firstPiece: firstPiece[index], granule: granule)
-      total += written.pruned
-      try deliver(index, written)
-      items[index].weight.discardPages()
+      // Other types are converted as a whole, so their bands would save nothing.
+      let weight = items[index].weight
+      let band =
+        weight.elementType == .float32 ? min(bandElements, max(weight.count, 1)) : .max
+      for start in stride(from: 0, to: max(weight.count, 1), by: band) {
+        let written = try write(
+          items[index], scores[index], selection,
+          elements: start..<(weight.count - start > band ? start + band : weight.count),
+          firstPiece: firstPiece[index], granule: granule)
+        total += written.pruned
+        try deliver(index, written)
+      }
+      weight.discardPages()
     }
     guard total == wanted else {
       throw CompressionError.selectionFailed(plugin: scorer.descriptor.id)
@@ -100,26 +111,29 @@ struct ElementPruning {
       skipped: items.indices.filter { !scorer.isPiecewise && scores[$0] == nil })
   }
 
-  /// The item's tensor with zeros where its scores are among the lowest.
+  /// Some of the item's elements with zeros where their scores are among the lowest; all of them
+  /// in the item's shape, a part as one axis.
   private func write(
-    _ item: Item, _ scores: Tensor?, _ selection: StreamingSelection, firstPiece: Int, granule: Int
+    _ item: Item, _ scores: Tensor?, _ selection: StreamingSelection, elements: Range<Int>,
+    firstPiece: Int, granule: Int
   ) throws -> Written {
-    var target = Tensor(zeros: item.weight.shape)
+    let isWhole = elements.count == item.weight.count
+    var target = Tensor(zeros: isWhole ? item.weight.shape : [elements.count])
     let pruned = Atomic(0)
     let zeros = Atomic(0)
     try target.withUnsafeMutableElements(of: Float.self) { buffer in
       // Pieces are disjoint parts of the buffer, which outlives them.
       nonisolated(unsafe) let base = buffer.baseAddress
-      try forEachPiece(item, scores) { element, weights, scores in
+      let first = elements.lowerBound
+      try forEachPiece(item, scores, elements) { element, weights, scores in
         guard let base else { return }
+        let place = base + (element - first)
         pruned.add(
-          selection.prune(
-            piece: firstPiece + element / granule, scores, weights, into: base + element),
+          selection.prune(piece: firstPiece + element / granule, scores, weights, into: place),
           ordering: .relaxed)
         // Counted while the piece is in the cache.
         zeros.add(
-          countZeros(UnsafeBufferPointer(start: base + element, count: scores.count)),
-          ordering: .relaxed)
+          countZeros(UnsafeBufferPointer(start: place, count: scores.count)), ordering: .relaxed)
       }
     }
     let type = item.weight.elementType
@@ -146,19 +160,23 @@ struct ElementPruning {
   func mask(_ item: Item) -> Tensor? { scorer.mask(item.weight) }
 
   private func forEachPiece(
-    _ item: Item, _ scores: Tensor?,
+    _ item: Item, _ scores: Tensor?, _ elements: Range<Int>? = nil,
     _ body: @Sendable (Int, UnsafeBufferPointer<Float>, UnsafeBufferPointer<Float>) -> Void
   ) throws {
     let weight = item.weight.asFloat32()
     guard let scores else {
       try scorer.scoreChunks(
-        item.context, weight: weight, statistics: item.statistics, consume: body)
+        item.context, weight: weight, statistics: item.statistics, elements: elements,
+        consume: body)
       return
     }
+    let elements = elements ?? 0..<scores.count
     weight.withUnsafeElements(of: Float.self) { weights in
       scores.withUnsafeElements(of: Float.self) { scores in
-        for start in stride(from: 0, to: scores.count, by: Self.pieceElements) {
-          let range = start..<min(start + Self.pieceElements, scores.count)
+        for start in stride(
+          from: elements.lowerBound, to: elements.upperBound, by: Self.pieceElements)
+        {
+          let range = start..<min(start + Self.pieceElements, elements.upperBound)
           body(
             start, UnsafeBufferPointer(rebasing: weights[range]),
             UnsafeBufferPointer(rebasing: scores[range]))

@@ -49,15 +49,20 @@ func pruneElements(
 /// Prunes single elements of the tensors of a checkpoint, tensor by tensor.
 ///
 /// Pruned are the floating-point tensors of rank 2 and more that the settings' patterns choose by
-/// name; all others are handed on as they are. Memory beyond the tensors given is that of one tensor.
+/// name; all others are handed on as they are. Memory beyond the tensors given is that of one band, of
+/// one tensor where it is not float32 or the scorer does not score piece by piece.
 ///
 /// - Parameters:
 ///   - tensors: By name, usually views of a mapped file.
-///   - write: Gets every tensor once, in the given order.
+///   - bandElements: The most elements of a pruned tensor that are written at a time, a multiple of
+///     16,384.
+///   - write: Gets every tensor in the given order, a pruned one that is larger than a band as several
+///     flat tensors.
 /// - Throws: ``CompressionError``, `PluginError`, and what `write` throws.
 public func pruneCheckpoint(
   _ tensors: OrderedDictionary<String, Tensor>, scorer: Scorer, settings: PruneSettings,
-  progress: (any ProgressReporting)? = nil, write: (String, Tensor) throws -> Void
+  progress: (any ProgressReporting)? = nil, bandElements: Int = 1 << 23,
+  write: (String, Tensor) throws -> Void
 ) throws -> PruneRecord {
   try settings.check()
   guard settings.granularity != .channel else {
@@ -81,8 +86,11 @@ public func pruneCheckpoint(
   }
   var pruning = ElementRecording(items: items)
   var next = 0
-  try pruning.run(scorer: scorer, settings: settings, scope: scope, progress: progress) {
-    index, tensor in
+  try pruning.run(
+    scorer: scorer, settings: settings, scope: scope, bandElements: bandElements,
+    progress: progress
+  ) { index, tensor in
+    if index + 1 == next { return try write(chosen[index], tensor) }
     // Tensors that the scorer skipped stand between the pruned ones.
     while next < index {
       try writeUntil(chosen[next])
@@ -142,7 +150,8 @@ struct ElementRecording {
 
   mutating func run(
     scorer: Scorer, settings: PruneSettings, scope: PruneSettings.Scope,
-    progress: (any ProgressReporting)?, deliver: (Int, Tensor) throws -> Void
+    bandElements: Int = .max, progress: (any ProgressReporting)?,
+    deliver: (Int, Tensor) throws -> Void
   ) throws {
     let pruning = ElementPruning(scorer: scorer)
     let structured = StructuredPruning(settings, scorer: scorer)
@@ -155,16 +164,18 @@ struct ElementRecording {
       func keep(_ index: Int, _ written: ElementPruning.Written) throws {
         let member = members[index]
         let count = written.tensor.count
-        layers[member].pruned = written.pruned
-        layers[member].zeros = written.zeros
-        layers[member].sparsity = Double(written.zeros) / Double(max(count, 1))
+        layers[member].pruned += written.pruned
+        layers[member].zeros += written.zeros
+        layers[member].sparsity =
+          Double(layers[member].zeros) / Double(max(layers[member].elements, 1))
         try deliver(member, written.tensor)
         done += count
         progress?.advance(done, detail: layers[member].name)
       }
       let result =
         try structured?.prune(chosen, ratio: settings.ratio, deliver: keep)
-        ?? pruning.prune(chosen, ratio: settings.ratio, deliver: keep)
+        ?? pruning.prune(
+          chosen, ratio: settings.ratio, bandElements: bandElements, deliver: keep)
       for index in result.skipped {
         layers[members[index]].skipped = "the scorer left it out"
       }

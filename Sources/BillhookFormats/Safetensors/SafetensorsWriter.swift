@@ -9,6 +9,8 @@ public final class SafetensorsWriter {
   private let file: AtomicFile
   private let entries: [SafetensorsEntry]
   private var written = 0
+  /// Elements of the next tensor that were written already.
+  private var partial = 0
 
   /// Writes the header.
   ///
@@ -59,7 +61,8 @@ public final class SafetensorsWriter {
     try file.write(UInt64(bytes.count).littleEndianBytes + bytes)
   }
 
-  /// Writes the bytes of the next declared tensor.
+  /// Writes the bytes of the next declared tensor: all of them, or as a tensor of one axis the next
+  /// of its elements.
   ///
   /// - Throws: ``FormatError/cannotEncode(format:location:found:expected:)`` when its type or shape
   ///   is not the declared one, ``FormatError/cannotWrite(path:reason:)``.
@@ -70,14 +73,20 @@ public final class SafetensorsWriter {
         expected: "the \(entries.count) that the header declares")
     }
     let entry = entries[written]
-    guard tensor.elementType == entry.elementType, tensor.shape == entry.shape else {
+    let count = entry.shape.reduce(1, *)
+    let isWhole = partial == 0 && tensor.shape == entry.shape
+    let isPart = tensor.rank == 1 && tensor.count > 0 && partial + tensor.count <= count
+    guard tensor.elementType == entry.elementType, isWhole || isPart else {
       throw .cannotEncode(
         format: .safetensors, location: "tensor \"\(entry.name)\"",
         found: "shape \(tensor.shape) of \(tensor.elementType)",
         expected: "shape \(entry.shape) of \(entry.elementType), as the header declares")
     }
     try tensor.withUnsafeBytes { (bytes) throws(FormatError) in try file.write(bytes) }
+    partial += tensor.count
+    guard partial == count else { return }
     written += 1
+    partial = 0
   }
 
   /// Puts the file in its place.
