@@ -60,14 +60,17 @@ LIB = $(DESTDIR)$(PREFIX)/lib
 .PHONY: install-files
 install-files:
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin include/billhook lib/billhook/plugins \
+	  libexec/billhook \
 	  lib/pkgconfig lib/cmake/billhook share/billhook/swift share/billhook/rust \
 	  share/doc/billhook/recipes share/bash-completion/completions \
 	  share/zsh/site-functions share/fish/vendor_completions.d)
 	install -m 755 $(BINARIES)/billhook $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(BINARIES)/billhook-worker $(DESTDIR)$(PREFIX)/libexec/billhook
 	install -m 644 $(BINARIES)/libbillhook-plugin-*.so $(LIB)/billhook/plugins
+	cd $(LIB)/billhook/plugins && sha256sum libbillhook-plugin-*.so >plugins.sha256
 	install -m 644 PluginSDK/include/billhook/*.h PluginSDK/cxx/billhook/*.hpp \
 	  $(DESTDIR)$(PREFIX)/include/billhook
-	install -m 644 PluginSDK/schema/recipe.schema.json PluginSDK/billhook.map $(SHARE)/billhook
+	install -m 644 PluginSDK/schema/*.schema.json PluginSDK/billhook.map $(SHARE)/billhook
 	install -m 644 PluginSDK/swift/*.swift PluginSDK/install/module.modulemap $(SHARE)/billhook/swift
 	install -m 644 PluginSDK/rust/*.rs $(SHARE)/billhook/rust
 	install -m 644 PluginSDK/install/billhook.pc $(LIB)/pkgconfig

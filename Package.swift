@@ -44,6 +44,7 @@ let package = Package(
   products: [
     .library(name: "Billhook", targets: ["Billhook"]),
     .executable(name: "billhook", targets: ["BillhookCommand"]),
+    .executable(name: "billhook-worker", targets: ["BillhookWorker"]),
     .executable(name: "billhook-benchmark", targets: ["BillhookBenchmark"]),
     .executable(name: "billhook-conformance", targets: ["BillhookConformance"]),
     pluginLibrary("magnitude", "Magnitude"),
@@ -87,9 +88,15 @@ let package = Package(
       dependencies: ["BillhookGraph", "BillhookTensor", "CZlib", protobuf, collections],
       exclude: ["ONNX/onnx.proto", "ONNX/README.md"], swiftSettings: strict),
     module("BillhookRuntime", ["BillhookGraph", "BillhookTensor", "BillhookKernels", collections]),
+    .target(name: "BillhookSandbox"),
     module(
       "BillhookPlugins",
-      ["BillhookSDK", "BillhookTensor", "BillhookKernels", "CLibDW", "CLibFFI", crypto]),
+      [
+        "BillhookSDK", "BillhookTensor", "BillhookKernels", "BillhookSandbox", "CLibDW", "CLibFFI",
+        crypto,
+      ]),
+    .executableTarget(
+      name: "BillhookWorker", dependencies: ["BillhookPlugins"], swiftSettings: strict),
     module(
       "BillhookCompression",
       ["BillhookRuntime", "BillhookPlugins", "BillhookGraph", "BillhookTensor", collections]),

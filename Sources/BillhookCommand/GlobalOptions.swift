@@ -13,6 +13,8 @@ struct GlobalOptions: ParsableArguments {
   @Flag(name: .shortAndLong, help: "No progress, only results and errors.")
   var quiet = false
 
+  @OptionGroup(title: "Plugins") var plugins: PluginOptions
+
   func validate() throws {
     if let threads, !(1...1024).contains(threads) {
       throw ValidationError("--threads is \(threads) but must be 1 to 1024.")
@@ -26,7 +28,7 @@ struct GlobalOptions: ParsableArguments {
     var logger = Logger(label: "billhook") { StreamLogHandler.standardError(label: $0) }
     logger.logLevel = verbose ? .debug : .error
     logger.debug("Billhook \(billhookVersion), \(Threads.count) threads")
-    return Session(logger: logger, progress: quiet ? nil : ProgressBar())
+    return Session(logger: logger, progress: quiet ? nil : ProgressBar(), plugins: plugins.settings)
   }
 }
 
@@ -34,14 +36,19 @@ struct GlobalOptions: ParsableArguments {
 struct Session {
   let logger: Logger
   let progress: ProgressBar?
+  let plugins: PluginSettings
 
   /// The plugins that can be named by id.
   func catalog() -> PluginCatalog {
-    let catalog = PluginCatalog()
+    let catalog = PluginCatalog(
+      settings: plugins,
+      observer: PluginObserver(log: { [logger] id, level, text in
+        logger.log(level: level.logLevel, "\(id): \(text)")
+      }))
     for failure in catalog.failures {
       logger.warning("plugin \(failure.path) cannot be used: \(failure.error)")
     }
-    logger.debug("plugins: \(catalog.plugins.map(\.descriptor.id).joined(separator: ", "))")
+    logger.debug("plugins: \(catalog.descriptors.map(\.id).joined(separator: ", "))")
     return catalog
   }
 
@@ -55,6 +62,17 @@ struct Session {
   func show(_ value: some Encodable, asJSON: Bool, text: () -> String) throws {
     progress?.clear()
     Terminal.out(asJSON ? String(decoding: try reportJSON(value), as: UTF8.self) : text())
+  }
+}
+
+extension PluginObserver.LogLevel {
+  fileprivate var logLevel: Logger.Level {
+    switch self {
+    case .debug: .debug
+    case .info: .info
+    // Seen without --verbose, where only errors are.
+    case .warning: .error
+    }
   }
 }
 

@@ -9,6 +9,15 @@ final class BorrowedTensors {
   private var kept: [Tensor] = []
   private var views: [UnsafeMutablePointer<bh_tensor>] = []
   private var dimensions: [UnsafeMutablePointer<Int64>] = []
+  /// Where the inputs of a plugin in a worker go, so that they are copied once and not each call.
+  private let arena: SharedArena?
+  /// Smaller ones are copied each call: that costs less than to keep track of them.
+  private static let sharedByteCount = 16 * 1024
+
+  /// - Parameter instance: Whom the tensors are for.
+  init(for instance: PluginInstance? = nil) {
+    arena = instance?.plugin.worker == nil ? nil : SharedArena.common
+  }
 
   deinit {
     for view in views { view.deallocate() }
@@ -25,6 +34,10 @@ final class BorrowedTensors {
       tensor = tensor.copied()
     }
     kept.append(tensor)
+    if let arena, tensor.byteCount >= Self.sharedByteCount, let copy = arena.place(tensor) {
+      return view(
+        UnsafeMutableRawPointer(mutating: copy), tensor.elementType, shape: tensor.shape)
+    }
     return tensor.withUnsafeBytes {
       view(
         UnsafeMutableRawPointer(mutating: $0.baseAddress), tensor.elementType,

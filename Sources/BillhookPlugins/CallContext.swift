@@ -8,9 +8,11 @@ internal import Synchronization
 final class CallContext: @unchecked Sendable {
   struct Failure: Sendable {
     var status: bh_status
-    var message: String?
+    var message: String? = nil
     /// Set when a task changed the floating-point mode.
-    var floatingPoint: (before: UInt64, after: UInt64)?
+    var floatingPoint: (before: UInt64, after: UInt64)? = nil
+    /// Set when the call did not come to its end in another process.
+    var error: PluginError? = nil
   }
 
   let plugin: Plugin
@@ -48,6 +50,7 @@ final class CallContext: @unchecked Sendable {
   ) throws(PluginError) -> bh_status {
     let status = timed(function) { enter(body) }
     guard let failed = failure.withLock({ $0 }) ?? Self.failure(status) else { return status }
+    if let error = failed.error { throw error }
     if let change = failed.floatingPoint {
       throw .changedFloatingPoint(
         plugin: plugin.descriptor.id, function: function, before: change.before,
@@ -94,6 +97,9 @@ final class CallContext: @unchecked Sendable {
     if let parent { return parent.record(new) }
     failure.withLock { $0 = $0 ?? new }
   }
+
+  /// The failure that the call will throw, if any.
+  var recorded: Failure? { failure.withLock { $0 } }
 
   func allocate(bytes: Int, alignment: Int) -> UnsafeMutableRawPointer? {
     var block: UnsafeMutableRawPointer?

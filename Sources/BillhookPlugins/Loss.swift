@@ -65,7 +65,7 @@ public final class Loss {
     for index in featureGradients.indices {
       featureGradients[index].withUnsafeMutableElements(of: Float.self) { pointers.append($0) }
     }
-    let tensors = BorrowedTensors()
+    let tensors = BorrowedTensors(for: instance)
     let shape = student.shape
     return try gradient.withUnsafeMutableElements(of: Float.self) {
       (values) throws(PluginError) in
@@ -94,7 +94,7 @@ public final class Loss {
   ) throws(PluginError) -> (lossSum: Double, weightSum: Double) {
     let given = try checked(student, teacher, labels, sampleWeights, features)
     return try compute(
-      student, teacher, labels, sampleWeights, features, BorrowedTensors(), step: step,
+      student, teacher, labels, sampleWeights, features, BorrowedTensors(for: instance), step: step,
       totalSteps: totalSteps, givenWeight: given, gradients: [])
   }
 

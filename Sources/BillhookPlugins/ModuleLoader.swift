@@ -1,17 +1,20 @@
 internal import BillhookKernels
 internal import BillhookSDK
-internal import Glibc
-internal import Synchronization
+internal import Foundation
 
 /// Loads a library and reads what it says of itself (docs/abi.md, "Loading").
 enum ModuleLoader {
-  /// Digests of the files that this process has loaded, by path. A loaded library stays, so a file
-  /// that is rebuilt meanwhile would be reported under a digest that is not what runs.
-  private static let loaded = Mutex<[String: String]>([:])
-
-  static func load(path: String) throws(PluginError) -> [Plugin] {
-    let file = try LibraryFile(path: path)
-    let handle = try open(file, as: path)
+  /// Loads a library, from its private copy when ``LibraryStore`` has made one.
+  ///
+  /// - Parameter probe: Where probes of plain functions report; nil makes none.
+  static func load(
+    _ file: LibraryFile, probe: ProbeReport? = nil
+  ) throws(PluginError) -> [Plugin] {
+    if let source = file.plain {
+      return try PlainLoader.plugins(of: file, source, probe: probe)
+    }
+    let path = file.path
+    let handle = try open(file)
     let before = bh_fp_state()
     guard let symbol = dlsym(handle, "billhook_module_v1") else {
       throw .rejected(
@@ -30,23 +33,25 @@ enum ModuleLoader {
     return try ModuleReader(path: path, file: file).plugins(of: UnsafeRawPointer(pointer))
   }
 
-  /// Opens a library that was hashed.
-  ///
-  /// - Parameter path: As the user wrote it, for messages.
-  static func open(
-    _ file: LibraryFile, as path: String
-  ) throws(PluginError) -> UnsafeMutableRawPointer {
-    let known = loaded.withLock { $0[file.path] }
-    guard known == nil || known == file.sha256 else { throw .changedSinceLoaded(path: path) }
+  /// Opens a library and what it brings along.
+  static func open(_ file: LibraryFile) throws(PluginError) -> UnsafeMutableRawPointer {
     let before = bh_fp_state()
+    for dependency in file.dependencies { _ = try open(dependency, of: file) }
+    let handle = try open(file.loadPath ?? file.path, of: file)
+    try checkFloatingPoint(before, plugin: file.path, function: "dlopen")
+    return handle
+  }
+
+  private static func open(
+    _ place: String, of file: LibraryFile
+  ) throws(PluginError) -> UnsafeMutableRawPointer {
     // All symbols now, so that a missing one is found here and not in the middle of a run; local,
     // so that two plugins cannot take each other's. There is no dlclose: see docs/abi.md.
-    guard let handle = dlopen(file.path, RTLD_NOW | RTLD_LOCAL) else {
-      throw .cannotLoad(path: path, reason: String(cString: dlerror()))
-    }
-    loaded.withLock { $0[file.path] = file.sha256 }
-    try checkFloatingPoint(before, plugin: path, function: "dlopen")
-    return handle
+    if let handle = dlopen(place, RTLD_NOW | RTLD_LOCAL) { return handle }
+    // People know the original, not the copy.
+    let reason = String(cString: dlerror())
+      .replacingOccurrences(of: file.loadPath ?? file.path, with: file.path)
+    throw .cannotLoad(path: file.path, reason: reason)
   }
 
   private static func checkFloatingPoint(

@@ -1,6 +1,6 @@
 /// One declared parameter.
-public struct ParameterDescriptor: Sendable, Equatable {
-  public enum Kind: String, Sendable {
+public struct ParameterDescriptor: Sendable, Equatable, Codable {
+  public enum Kind: String, Sendable, Codable {
     case int, double, bool, choice, string, ints, doubles
   }
   public var key: String
@@ -41,7 +41,7 @@ public struct ParameterDescriptor: Sendable, Equatable {
 }
 
 /// A parameter's value, as it is given or as it is declared.
-public enum ParameterValue: Sendable, Equatable, CustomStringConvertible {
+public enum ParameterValue: Sendable, Equatable, Codable, CustomStringConvertible {
   case int(Int64)
   case double(Double)
   case bool(Bool)

@@ -13,7 +13,7 @@ extension Plugin {
 
   /// The plugins of a library, loaded into this process whatever the policy says of it.
   package static func probed(path: String) throws(PluginError) -> [Plugin] {
-    try ModuleLoader.load(path: path)
+    try ModuleLoader.load(LibraryFile(path: path))
   }
 
   /// Runs `body` with a call of the host's, as every hook function is run.

@@ -8,17 +8,26 @@ public final class Plugin: @unchecked Sendable {
   public let descriptor: PluginDescriptor
   let entry: PluginEntry
   let observer: PluginObserver
+  /// Where the plugin runs; nil for this process.
+  let worker: WorkerLibrary.Remote?
+
+  /// Where the plugin's code runs.
+  public var isolation: Isolation { worker?.library.isolation ?? .inproc }
+  /// What confines it, once it runs in a worker.
+  public var confinement: Confinement? { worker?.library.confinement }
 
   init(
-    descriptor: PluginDescriptor, entry: PluginEntry, observer: PluginObserver = PluginObserver()
+    descriptor: PluginDescriptor, entry: PluginEntry, observer: PluginObserver = PluginObserver(),
+    worker: WorkerLibrary.Remote? = nil
   ) {
     self.descriptor = descriptor
     self.entry = entry
     self.observer = observer
+    self.worker = worker
   }
 
   func observed(by observer: PluginObserver) -> Plugin {
-    Plugin(descriptor: descriptor, entry: entry, observer: observer)
+    Plugin(descriptor: descriptor, entry: entry, observer: observer, worker: worker)
   }
 
   /// A table that the plugin offers under an id, such as "billhook.quant-export/1"; nil when it does

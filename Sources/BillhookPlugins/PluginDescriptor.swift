@@ -2,8 +2,8 @@ internal import BillhookSDK
 public import BillhookTensor
 
 /// What a plugin says of itself, checked and copied out of the library.
-public struct PluginDescriptor: Sendable, Equatable {
-  public enum Hook: String, Sendable, CaseIterable { case scorer, loss, quantizer }
+public struct PluginDescriptor: Sendable, Equatable, Codable {
+  public enum Hook: String, Sendable, Codable, CaseIterable { case scorer, loss, quantizer }
 
   public var id: String
   public var name: String
@@ -25,7 +25,7 @@ public struct PluginDescriptor: Sendable, Equatable {
 }
 
 /// The library that a plugin came in.
-public struct ModuleDescriptor: Sendable, Equatable {
+public struct ModuleDescriptor: Sendable, Equatable, Codable {
   public var id: String
   public var version: String
   public var vendor: String
@@ -38,7 +38,7 @@ public struct ModuleDescriptor: Sendable, Equatable {
   public var abi: String
 }
 
-public enum Granularity: String, Sendable, CaseIterable {
+public enum Granularity: String, Sendable, Codable, CaseIterable {
   case element
   case outputChannel = "output-channel"
   case inputChannel = "input-channel"
@@ -64,7 +64,7 @@ public enum Granularity: String, Sendable, CaseIterable {
 }
 
 /// `BH_CAP_*` flags.
-public struct Capabilities: OptionSet, Sendable {
+public struct Capabilities: OptionSet, Sendable, Codable {
   public let rawValue: UInt64
   public init(rawValue: UInt64) { self.rawValue = rawValue }
 
@@ -100,7 +100,7 @@ public struct Capabilities: OptionSet, Sendable {
 }
 
 /// `BH_NEED_*` flags: what the host must have before it calls.
-public struct Needs: OptionSet, Sendable {
+public struct Needs: OptionSet, Sendable, Codable {
   public let rawValue: UInt64
   public init(rawValue: UInt64) { self.rawValue = rawValue }
 

@@ -1,11 +1,13 @@
 /// A reason why a plugin cannot be loaded or did not do its work.
-public enum PluginError: Error, Equatable, CustomStringConvertible {
+public enum PluginError: Error, Equatable, Codable, CustomStringConvertible {
   // Files
   case cannotRead(path: String, reason: String)
   case pathTooLong(length: Int, limit: Int)
   case notALibrary(path: String, reason: String)
   case cannotLoad(path: String, reason: String)
-  case changedSinceLoaded(path: String)
+  case changedWhileRead(path: String)
+  case writableByOthers(path: String, place: String)
+  case cannotStore(path: String, reason: String)
   /// The library breaks a rule of docs/abi.md.
   case rejected(path: String, rule: String, field: String, found: String, expected: String)
 
@@ -21,6 +23,24 @@ public enum PluginError: Error, Equatable, CustomStringConvertible {
   /// The library's debug information declares the function in another way.
   case contradictsDebugInformation(signature: String, reason: String)
   case failedProbe(signature: String, count: Int, reason: String)
+
+  // Trust
+  case badPolicy(path: String, reason: String)
+  case untrusted(path: String, sha256: String, reason: String)
+  case isolationNotGranted(path: String, wanted: Isolation, granted: Isolation)
+  case quarantined(path: String, sha256: String, reason: String, date: String)
+  case onlyBuiltIns(path: String)
+  case notAllowed(plugin: String, pattern: String)
+
+  // Workers
+  case noWorker(executable: String, reason: String)
+  case weakIsolation(plugin: String, missing: String, found: String)
+  case searchesOutside(path: String, folder: String)
+  case crashed(plugin: String, function: String, layer: String?, how: String)
+  case timedOut(plugin: String, function: String, layer: String?, seconds: Double)
+  case wroteOutside(plugin: String, function: String, layer: String?)
+  case lostState(plugin: String)
+  case requiresInProcess(plugin: String, path: String)
 
   // Choosing
   case unknownPlugin(name: String, hook: PluginDescriptor.Hook, nearest: [String], known: [String])
@@ -65,11 +85,15 @@ extension PluginError {
       "\"\(path)\" is not a shared library for this machine: \(reason)."
     case .cannotLoad(let path, let reason):
       "Cannot load the plugin \"\(path)\": \(reason)."
-    case .changedSinceLoaded(let path):
+    case .changedWhileRead(let path):
+      "The plugin \"\(path)\" changed while it was read; try again when it is built."
+    case .writableByOthers(let path, let place):
       """
-      The plugin \"\(path)\" was rebuilt after this process loaded it, and a library is never \
-      unloaded; start again to use the new one.
+      The plugin \"\(path)\" is not used, because every user can change \"\(place)\"; take \
+      that right away (chmod o-w).
       """
+    case .cannotStore(let path, let reason):
+      "Cannot write \"\(path)\": \(reason). Plugins need a folder of this user's (XDG_CACHE_HOME)."
     case .rejected(let path, let rule, let field, let found, let expected):
       "The plugin \"\(path)\" breaks rule \(rule): \"\(field)\" is \(found) but must be \(expected)."
     case .unknownPlugin(let name, let hook, let nearest, let known):
@@ -93,6 +117,11 @@ extension PluginError {
     case .unknownParameter, .missingParameter, .wrongParameterType, .parameterOutOfRange,
       .unknownChoice:
       parameterDescription
+    case .badPolicy, .untrusted, .isolationNotGranted, .quarantined, .onlyBuiltIns, .notAllowed:
+      trustDescription
+    case .noWorker, .weakIsolation, .searchesOutside, .crashed, .timedOut, .wroteOutside,
+      .lostState, .requiresInProcess:
+      workerDescription
     case .failed, .changedFloatingPoint, .noState, .foreignState, .missingStatistic,
       .unsupportedGranularity, .notChunked, .noGradient, .wrongTensor, .wrongResult:
       callDescription
@@ -218,6 +247,88 @@ extension PluginError {
 
 /// A reason may end with a question.
 private func ended(_ reason: String) -> String { reason.hasSuffix("?") ? reason : reason + "." }
+
+extension PluginError {
+  private var trustDescription: String {
+    switch self {
+    case .badPolicy(let path, let reason):
+      "The trust file \"\(path)\" is not used: \(reason). No plugin but the built-ins is trusted."
+    case .untrusted(let path, let sha256, let reason):
+      """
+      The plugin "\(path)" (SHA-256 \(sha256.prefix(12))…) is not trusted: \(reason). Run \
+      billhook plugin trust "\(path)" to allow it.
+      """
+    case .isolationNotGranted(let path, let wanted, let granted):
+      """
+      The plugin "\(path)" may run as \(granted.rawValue), but \(wanted.rawValue) is asked for. \
+      Run billhook plugin trust --inproc "\(path)" to let it into this process.
+      """
+    case .quarantined(let path, let sha256, let reason, let date):
+      """
+      The plugin "\(path)" is in quarantine since \(date): \(reason) Run billhook plugin clear \
+      \(sha256.prefix(12)) to try it again.
+      """
+    case .onlyBuiltIns(let path):
+      "The plugin \"\(path)\" is not loaded, because only built-ins are allowed (--no-plugins)."
+    case .notAllowed(let plugin, let pattern):
+      "Plugin \"\(plugin)\" is not used, because it does not match --plugins-only \"\(pattern)\"."
+    default: ""
+    }
+  }
+
+  private var workerDescription: String {
+    switch self {
+    case .noWorker(let executable, let reason):
+      """
+      Cannot run plugins in a process of their own with "\(executable)": \(reason). Check the \
+      installation; there is no way around it but to trust the plugin with this process.
+      """
+    case .weakIsolation(let plugin, let missing, let found):
+      """
+      The plugin "\(plugin)" needs the isolation worker-strict, and this system lacks \
+      \(missing); it has \(found).
+      """
+    case .searchesOutside(let path, let folder):
+      """
+      The plugin "\(path)" looks for libraries in "\(folder)", which worker-strict does not allow; \
+      put them beside it and link with -rpath '$ORIGIN'.
+      """
+    case .crashed(let plugin, let function, let layer, let how):
+      """
+      Plugin "\(plugin)" crashed in "\(function)"\(on(layer)): \(how). This process and all \
+      finished work are unharmed.
+      """
+    case .timedOut(let plugin, let function, let layer, let seconds):
+      """
+      Plugin "\(plugin)" did not return from "\(function)"\(on(layer)) within \(plain(seconds)) \
+      seconds and was stopped. This process and all finished work are unharmed.
+      """
+    case .wroteOutside(let plugin, let function, let layer):
+      """
+      Plugin "\(plugin)" breaks rule BH-03 in "\(function)"\(on(layer)): it wrote outside of its \
+      output.
+      """
+    case .requiresInProcess(let plugin, let path):
+      """
+      Plugin "\(plugin)" works only in this process. Run billhook plugin trust --inproc "\(path)" \
+      if you trust it with that.
+      """
+    case .lostState(let plugin):
+      """
+      Plugin "\(plugin)" crashed earlier, and what it had observed is lost; start the stage again.
+      """
+    default: ""
+    }
+  }
+
+  /// True when the plugin did not come back from a call.
+  var isCrash: Bool {
+    switch self {
+    case .crashed, .timedOut: true
+    default: false
+    }
+  }
+}
 
 private func on(_ layer: String?) -> String { layer.map { " on layer \"\($0)\"" } ?? "" }
 

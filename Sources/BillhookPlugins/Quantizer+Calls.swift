@@ -40,7 +40,7 @@ extension Quantizer {
     _ body: (BorrowedTensors, UnsafePointer<bh_tensor>) -> PluginError?
   ) throws(PluginError) -> Tensor {
     var values = Tensor(zeros: shape)
-    let tensors = BorrowedTensors()
+    let tensors = BorrowedTensors(for: instance)
     let error: PluginError? = values.withUnsafeMutableElements(of: Float.self) { out in
       out.update(repeating: .nan)
       if let error = body(tensors, tensors.view(out.baseAddress, .float32, shape: shape)) {

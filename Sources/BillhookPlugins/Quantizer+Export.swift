@@ -18,7 +18,7 @@ extension Quantizer {
     try expect(parameters, layout, shape, "pack")
     let count = try packedBytes(layer, layout, shape: shape)
     var bytes = Tensor(zeros: [count], .uint8)
-    let tensors = BorrowedTensors()
+    let tensors = BorrowedTensors(for: instance)
     let error: PluginError? = bytes.withUnsafeMutableBytes { target in
       var cParameters = cParameters(parameters, layout, tensors)
       let q = tensors.input(integers)
@@ -41,7 +41,7 @@ extension Quantizer {
     let count = try packedBytes(layer, layout, shape: shape)
     try expect(bytes, .uint8, [count], "unpack", "bytes")
     var integers = Tensor(zeros: shape, layout.elementType)
-    let tensors = BorrowedTensors()
+    let tensors = BorrowedTensors(for: instance)
     let source = tensors.input(bytes)
     // Written through an address of its own, as the parameters are through theirs.
     let buffer = UnsafeMutableRawPointer.allocate(

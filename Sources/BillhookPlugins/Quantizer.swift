@@ -54,7 +54,7 @@ public final class Quantizer {
   public func observe(_ layer: LayerContext, values: Tensor) throws(PluginError) {
     guard let observe = functions.observe else { return }
     try expect(values, .float32, values.shape, "observe", "values")
-    let tensors = BorrowedTensors()
+    let tensors = BorrowedTensors(for: instance)
     let x = tensors.input(values)
     let error = run("observe", layer, values.shape) { call, cLayer in
       observe(instance.pointer, call, cLayer, x)
@@ -70,7 +70,7 @@ public final class Quantizer {
     try expect(
       values, .float32, layer.role == .activation ? [2] : values.shape, "calibrate", "values")
     guard layout.formula != .opaque else { return emptyParameters(layout, values.shape) }
-    let tensors = BorrowedTensors()
+    let tensors = BorrowedTensors(for: instance)
     let x = tensors.input(values)
     let result = try self.parameters(layout, values.shape, tensors) { parameters in
       run("calibrate", layer, values.shape, layout) { call, cLayer, cLayout in
@@ -91,7 +91,7 @@ public final class Quantizer {
     try expect(parameters, layout, values.shape, "quantize")
     let shape = layout.integerShape(values.shape)
     var integers = Tensor(zeros: shape, layout.elementType)
-    let tensors = BorrowedTensors()
+    let tensors = BorrowedTensors(for: instance)
     let error: PluginError? = integers.withUnsafeMutableBytes { bytes in
       var cParameters = cParameters(parameters, layout, tensors)
       let x = tensors.input(values)

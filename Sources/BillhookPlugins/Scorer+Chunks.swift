@@ -78,7 +78,7 @@ extension Scorer {
     }
     try check(layer, weight)
     guard weight.count > 0 else { return }
-    let tensors = BorrowedTensors()
+    let tensors = BorrowedTensors(for: instance)
     var input = try scoreInput(layer, weight.shape, statistics, tensors)
     input.granularity = Granularity.element.code
     let gradient = input.grad?.pointee.data?.assumingMemoryBound(to: Float.self)

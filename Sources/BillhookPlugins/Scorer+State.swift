@@ -33,7 +33,7 @@ extension Scorer {
     guard let observe = functions.observe else {
       throw .noState(plugin: descriptor.id, function: "observe")
     }
-    let tensors = BorrowedTensors()
+    let tensors = BorrowedTensors(for: instance)
     func needed(
       _ need: Needs, _ tensor: Tensor?
     ) throws(PluginError) -> UnsafePointer<bh_tensor>? {

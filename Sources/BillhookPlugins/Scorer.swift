@@ -47,7 +47,7 @@ public final class Scorer {
     if let mask { try expect(mask, .float32, weight.shape, "mask") }
     let shape = try scoreShape(layer, granularity, block, weight.shape)
 
-    let tensors = BorrowedTensors()
+    let tensors = BorrowedTensors(for: instance)
     var input = try scoreInput(layer, weight.shape, statistics, tensors)
     input.granularity = granularity.code
     if let block, granularity == .block {

@@ -1,7 +1,7 @@
 /// What one element of a ``Tensor`` is.
 ///
 /// The raw values are the data types of ONNX, so that no second numbering exists.
-public enum ElementType: Int32, Sendable, CaseIterable {
+public enum ElementType: Int32, Sendable, CaseIterable, Codable {
   case float32 = 1
   case uint8 = 2
   case int8 = 3

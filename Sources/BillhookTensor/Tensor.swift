@@ -84,6 +84,10 @@ public struct Tensor: Sendable {
     self.byteOffset = byteOffset
   }
 
+  /// The block of bytes that the elements are in. Whoever keeps it keeps the elements as they are:
+  /// a tensor that is written then moves to a block of its own.
+  public var sharedStorage: Storage { storage }
+
   /// The number of elements of a shape, or nil when an axis is negative or the bytes would not fit
   /// an address.
   public static func elementCount(of shape: [Int], elementType: ElementType) -> Int? {

@@ -50,6 +50,8 @@ struct BenchmarkCommand: ParsableCommand {
     try timeInference(bench, models: models)
     try timePluginCall(bench)
     try timePlainCalls(bench)
+    try timeWorker(bench)
+    try timePluginLoading(bench)
     if bench.failureCount > 0 { throw ExitCode.failure }
     guard bench.recordCount > 0 else {
       throw ValidationError(

@@ -129,7 +129,8 @@ import Testing
 
   @Test func `a plugin given by path takes the same way`() throws {
     let path = try compiledPlugin("Plugins/Examples/cxx-geometric-median/geometric_median.cc")
-    let median = try PluginCatalog(folders: []).plugin(path, hook: .scorer).makeScorer()
+    let median = try PluginCatalog(folders: [], settings: PluginSettings(isolation: .inproc))
+      .plugin(path, hook: .scorer).makeScorer()
     let outcome = try prune(Graph.smallChain(), scorer: median, settings: settings(0.25))
     #expect(outcome.graph.constant("conv1.weight")!.shape[0] == 3)
   }

@@ -8,9 +8,10 @@ import Testing
 @Suite struct ContractTests {
   private static let id = "org.example.contract.range"
 
-  private func plugin() throws -> Plugin {
+  private func plugin(_ isolation: Isolation = .worker) throws -> Plugin {
     let path = try compiledPlugin("Tests/Fixtures/contract.c")
-    return try PluginCatalog(folders: []).plugin("\(path)#\(Self.id)", hook: .scorer)
+    return try PluginCatalog(folders: [], settings: PluginSettings(isolation: isolation))
+      .plugin("\(path)#\(Self.id)", hook: .scorer)
   }
 
   @Test func `parameters that do not fit together are refused before an instance is made`() throws {
@@ -48,7 +49,7 @@ import Testing
   }
 
   @Test func `an extension of a plugin is found by its id`() throws {
-    let plugin = try plugin()
+    let plugin = try plugin(.inproc)
     let table = try #require(plugin.extensionTable("org.example.table/1"))
     #expect(String(cString: table.assumingMemoryBound(to: CChar.self)) == "a table")
     #expect(plugin.extensionTable("org.example.table/2") == nil)

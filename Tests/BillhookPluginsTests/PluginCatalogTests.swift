@@ -7,7 +7,7 @@ import Testing
   @Test func `the five built-in libraries are found beside the executable`() {
     #expect(builtIns.failures.map(\.path) == [])
     #expect(
-      builtIns.plugins.map(\.descriptor.id) == [
+      builtIns.descriptors.map(\.id) == [
         "org.billhook.activation", "org.billhook.activation.apoz", "org.billhook.activation.wanda",
         "org.billhook.magnitude", "org.billhook.random", "org.billhook.kl-divergence",
         "org.billhook.affine-int8",
@@ -96,7 +96,7 @@ import Testing
     try FileManager.default.copyItem(atPath: good, toPath: folder + "/libbillhook-plugin-c.so")
     try Data("hello".utf8).write(to: URL(fileURLWithPath: folder + "/libbillhook-plugin-a.so"))
     let catalog = PluginCatalog(folders: [folder, folder + "/missing"])
-    #expect(catalog.plugins.map(\.descriptor.id) == ["org.example.parameters"])
+    #expect(catalog.descriptors.map(\.id) == ["org.example.parameters"])
     #expect(
       catalog.failures.map { "\($0.error)" } == [
         """

@@ -2,8 +2,8 @@ import BillhookPlugins
 import BillhookTensor
 import BillhookTestSupport
 
-/// The built-ins, from the folder of the test binary.
-let builtIns = PluginCatalog()
+/// The built-ins, from the folder of the test binary; libraries given by path run in this process.
+let builtIns = PluginCatalog(settings: PluginSettings(isolation: .inproc))
 
 /// What a body throws, as the user would read it; nil when it throws nothing.
 func sentence(_ body: () throws -> Void) -> String? {
@@ -30,8 +30,10 @@ func misbehaving(
   _ name: String, _ hook: PluginDescriptor.Hook, observer: PluginObserver = PluginObserver()
 ) throws -> Plugin {
   let path = try compiledPlugin("Tests/BrokenPlugins/misbehaving.c")
-  return try PluginCatalog(folders: [], observer: observer)
-    .plugin("\(path)#org.example.misbehaving.\(name)", hook: hook)
+  return try PluginCatalog(
+    folders: [], settings: PluginSettings(isolation: .inproc), observer: observer
+  )
+  .plugin("\(path)#org.example.misbehaving.\(name)", hook: hook)
 }
 
 /// Numbers from -1 to 1.

@@ -9,12 +9,14 @@ internal import Synchronization
 ///   - defines: What follows `-D`, such as `MAGIC=1`; for C and C++.
 ///   - headers: The SDK's headers for C, below the package's folder.
 ///   - hidesSymbols: False for a library that exports all that it has.
+///   - flags: More of the compiler's options; for C and C++.
 /// - Returns: The path of the shared library, which is the same for the same arguments.
 public func compiledPlugin(
   _ source: String, defines: [String] = [], headers: String = "PluginSDK/include",
-  hidesSymbols: Bool = true
+  hidesSymbols: Bool = true, flags: [String] = []
 ) throws -> String {
-  try PluginCompiler.compile(source, defines, headers: headers, hidesSymbols: hidesSymbols)
+  try PluginCompiler.compile(
+    source, defines.map { "-D\($0)" } + flags, headers: headers, hidesSymbols: hidesSymbols)
 }
 
 /// The folder of the package's manifest.
@@ -38,16 +40,16 @@ private enum PluginCompiler {
   }()
 
   static func compile(
-    _ source: String, _ defines: [String], headers: String, hidesSymbols: Bool
+    _ source: String, _ options: [String], headers: String, hidesSymbols: Bool
   ) throws -> String {
     try made.withLock { made in
-      let key = ([source, headers, "\(hidesSymbols)"] + defines).joined(separator: " ")
+      let key = ([source, headers, "\(hidesSymbols)"] + options).joined(separator: " ")
       if let path = made[key] { return path }
       let name = URL(fileURLWithPath: source).deletingPathExtension().lastPathComponent
       let path = "\(folder)/\(name)-\(made.count).so"
       let compiler = Process()
       compiler.executableURL = URL(fileURLWithPath: "/bin/sh")
-      compiler.arguments = ["-ec", try commands(source, defines, headers, hidesSymbols, path)]
+      compiler.arguments = ["-ec", try commands(source, options, headers, hidesSymbols, path)]
       let errors = Pipe()
       compiler.standardError = errors
       try compiler.run()
@@ -63,7 +65,7 @@ private enum PluginCompiler {
 
   /// What a shell does to compile a source, by its suffix.
   private static func commands(
-    _ source: String, _ defines: [String], _ headers: String, _ hidesSymbols: Bool, _ path: String
+    _ source: String, _ options: [String], _ headers: String, _ hidesSymbols: Bool, _ path: String
   ) throws -> String {
     func quoted(_ text: String) -> String {
       "'" + text.replacingOccurrences(of: "'", with: "'\\''") + "'"
@@ -72,7 +74,7 @@ private enum PluginCompiler {
     let file = quoted("\(packageFolder)/\(source)")
     let shared =
       "-O1 -w -shared -fPIC -I \(quoted("\(packageFolder)/\(headers)")) -I \(sdk)/cxx "
-      + "\(defines.map { quoted("-D\($0)") }.joined(separator: " ")) \(file) -o \(quoted(path)) -lm "
+      + "\(file) -o \(quoted(path)) -lm \(options.map(quoted).joined(separator: " ")) "
       + (hidesSymbols ? "-fvisibility=hidden -Wl,--version-script=\(sdk)/billhook.map" : "")
     switch URL(fileURLWithPath: source).pathExtension {
     case "c": return "/usr/bin/cc -std=c11 \(shared)"

@@ -18,6 +18,8 @@ struct BillhookProcess {
     return executable.deletingLastPathComponent().path + ":" + inherited
   }
 
+  private static let home = NSTemporaryDirectory() + "/billhook-test-home-\(getpid())"
+
   init(_ arguments: String..., folder: String) throws {
     try self.init(arguments, folder: folder)
   }
@@ -34,7 +36,11 @@ struct BillhookProcess {
     process.currentDirectoryURL = URL(fileURLWithPath: folder)
     // Several commands run at the same time here; threads that wait in a loop would slow them all.
     process.environment = ProcessInfo.processInfo.environment.merging(
-      ["OMP_WAIT_POLICY": "passive", "PATH": Self.path]) { $1 }
+      [
+        "OMP_WAIT_POLICY": "passive", "PATH": Self.path,
+        // The user's own trust file and quarantine have no say here.
+        "XDG_CONFIG_HOME": Self.home, "XDG_CACHE_HOME": Self.home,
+      ]) { $1 }
     // Files, because a pipe that nobody empties would block a long output.
     let files = try ["out", "err"].map { name in
       let url = URL(fileURLWithPath: NSTemporaryDirectory())

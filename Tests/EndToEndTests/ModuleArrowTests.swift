@@ -18,7 +18,11 @@ import Testing
       ("Sources/BillhookGraph", ["BillhookTensor"]),
       ("Sources/BillhookFormats", graph.union(["CZlib"])),
       ("Sources/BillhookRuntime", graph.union(["BillhookKernels"])),
-      ("Sources/BillhookPlugins", ["BillhookSDK", "BillhookKernels", "BillhookTensor"]),
+      (
+        "Sources/BillhookPlugins",
+        ["BillhookSDK", "BillhookKernels", "BillhookSandbox", "BillhookTensor"]
+      ),
+      ("Sources/BillhookWorker", ["BillhookPlugins"]),
       ("Sources/BillhookCompression", compression),
       ("Sources/BillhookPipeline", pipeline),
       ("Sources/Billhook", pipeline.union(["BillhookPipeline"])),
@@ -39,9 +43,11 @@ import Testing
       try manager.contentsOfDirectory(atPath: PackageFolder.url.path + "/" + parent)
         .map { "\(parent)/\($0)" }
     }
-    // The kernels and the system's libraries are C and import nothing; the examples know the header alone.
-    let exempt = ["Sources/BillhookKernels", "Sources/CLibDW", "Sources/CLibFFI", "Sources/CZlib",
-      "Plugins/Examples",
+    // The kernels, the sandbox and the system's libraries are C and import nothing; the examples know
+    // the header alone.
+    let exempt = [
+      "Sources/BillhookKernels", "Sources/BillhookSandbox", "Sources/CLibDW", "Sources/CLibFFI",
+      "Sources/CZlib", "Plugins/Examples",
     ]
     let listed = Self.arrows.map(\.folder).filter { !$0.hasPrefix("PluginSDK") }
     #expect(found.filter { !exempt.contains($0) }.sorted() == listed.sorted())

@@ -133,8 +133,8 @@ import Testing
     #expect(
       lines[1] == """
           line 27, "stages.1.prune.ratoi": There is no key "ratoi" here. Did you mean "ratio"? Keys: \
-        scorer, parameters, granularity, block, pattern, ratio, scope, mask_only, group_reduce, \
-        round_to, include, exclude, reestimate_statistics, save.
+        scorer, parameters, isolation, on_plugin_crash, granularity, block, pattern, ratio, scope, \
+        mask_only, group_reduce, round_to, include, exclude, reestimate_statistics, save.
         """)
     #expect(
       lines[2] == """

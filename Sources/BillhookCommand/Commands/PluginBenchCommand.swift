@@ -35,7 +35,8 @@ extension PluginCommand {
     func run() throws {
       let session = global.start()
       let report = try PluginBench(
-        plugin, hook: hook, elements: elements, options: MeasurementOptions(seconds: seconds)
+        plugin, hook: hook, elements: elements, options: MeasurementOptions(seconds: seconds),
+        settings: session.plugins
       ).run()
       try session.show(report, asJSON: json.json) { report.text() }
     }

@@ -3,10 +3,10 @@ public import Billhook
 
 struct PluginCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "plugin", abstract: "Show, write, test and time plugins.",
+    commandName: "plugin", abstract: "Show, write, test, time and trust plugins.",
     subcommands: [
       List.self, Show.self, New.self, Bench.self, ValidateCommand.self, FuzzCommand.self,
-      ConformanceTestCommand.self,
+      Trust.self, Why.self, Doctor.self, Clear.self, ConformanceTestCommand.self,
     ], defaultSubcommand: List.self)
 
   struct List: ParsableCommand {
@@ -21,7 +21,7 @@ struct PluginCommand: ParsableCommand {
       for failure in catalog.failures {
         session.announce("billhook: warning: \(failure.error)")
       }
-      let plugins = catalog.plugins.map { PluginListing($0.descriptor) }
+      let plugins = catalog.descriptors.map { PluginListing($0) }
       try session.show(plugins, asJSON: json.json) { PluginListing.table(plugins) }
     }
   }

@@ -10,6 +10,13 @@ enum Terminal {
 
   static var errorIsTerminal: Bool { isatty(STDERR_FILENO) == 1 }
 
+  /// Asks for a yes on the terminal; without one the answer is no.
+  static func confirm(_ question: String) -> Bool {
+    guard isatty(STDIN_FILENO) == 1, errorIsTerminal else { return false }
+    errorFragment("\(question) [y/N] ")
+    return ["y", "yes"].contains(readLine()?.lowercased())
+  }
+
   /// Columns of the terminal on standard error.
   static var width: Int {
     var size = winsize()

@@ -41,11 +41,14 @@ public struct PluginBench {
   /// At least 1; rounded to what a matrix holds.
   public var elements: Int
   public var options: MeasurementOptions
+  /// Where it runs.
+  public var settings: PluginSettings
 
   public init(
     _ plugin: PluginChoice, hook: PluginDescriptor.Hook? = nil, elements: Int = 1_000_000,
-    options: MeasurementOptions = MeasurementOptions()
+    options: MeasurementOptions = MeasurementOptions(), settings: PluginSettings = PluginSettings()
   ) {
+    self.settings = settings
     self.plugin = plugin
     self.hook = hook
     self.elements = elements
@@ -58,6 +61,7 @@ public struct PluginBench {
     let inside = Mutex(Duration.zero)
     // A catalog of its own, whose plugins report the length of their calls.
     let catalog = PluginCatalog(
+      settings: settings,
       observer: PluginObserver(called: { _, _, time in inside.withLock { $0 += time } }))
     let found = try PluginListing.plugin(plugin.plugin, hook: hook, in: catalog)
     let resolved = try ResolvedPlugin(plugin, found)

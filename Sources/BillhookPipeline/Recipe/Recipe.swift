@@ -1,3 +1,5 @@
+public import BillhookPlugins
+
 /// What to do with a network, start to end: the content of a recipe file.
 ///
 /// The values are complete (defaults filled in) and well-formed one by one; whether they fit the
@@ -124,6 +126,10 @@ public struct PluginChoice: Sendable, Equatable, Codable {
   public var plugin: String
   /// In the order given. What the texts mean, the plugin's declaration says.
   public var parameters: [Parameter]
+  /// Where the plugin must run at least; nil leaves it to the trust file.
+  public var isolation: Isolation?
+  /// What happens when it crashes; nil leaves it to the command line.
+  public var onCrash: CrashPolicy?
 
   public struct Parameter: Sendable, Equatable, Codable {
     public var key: String

@@ -1,4 +1,5 @@
 internal import BillhookGraph
+internal import BillhookPlugins
 
 /// The keys of the recipe format, version 1.
 enum RecipeVocabulary {
@@ -98,10 +99,18 @@ enum RecipeVocabulary {
         "For distill: how many changed versions of each image the teacher is recorded for."),
     ], doc: "Random changes of training images.")
 
+  static let isolation = RecipeKey(
+    "isolation", .choice(Isolation.allCases.map(\.rawValue)),
+    "Where the plugin runs; never milder than the trust file and the command line allow.")
+  static let onPluginCrash = RecipeKey(
+    "on_plugin_crash", .choice(CrashPolicy.allCases.map(\.rawValue)), default: "stop",
+    "When a plugin in a worker crashes or hangs: end the run, or leave the layer as it is.")
+
   static let train = RecipeSection(
     keys: [
       RecipeKey("loss", .text, default: PluginChoice.defaultLoss, "A loss plugin: its id or path."),
       RecipeKey("parameters", .parameters, "The loss plugin's parameters."),
+      isolation, onPluginCrash,
     ] + training + [save],
     doc: "Train from labels.")
 
@@ -110,6 +119,7 @@ enum RecipeVocabulary {
       RecipeKey(
         "scorer", .text, default: PluginChoice.defaultScorer, "A scorer plugin: its id or path."),
       RecipeKey("parameters", .parameters, "The scorer plugin's parameters."),
+      isolation, onPluginCrash,
       RecipeKey(
         "granularity", .choice(PruneStage.Granularity.allCases.map(\.rawValue)), required: true,
         "What is removed: single weights or blocks of them become zero, channels are cut out."),
@@ -143,6 +153,7 @@ enum RecipeVocabulary {
         "\"original\" (the network before the first compressing stage) or an ONNX file."),
       RecipeKey("loss", .text, default: PluginChoice.defaultLoss, "A loss plugin: its id or path."),
       RecipeKey("parameters", .parameters, "The loss plugin's parameters."),
+      isolation, onPluginCrash,
       RecipeKey(
         "features", .pairs,
         "For a loss that compares inner tensors: the student's tensor and the teacher's, by name."),
@@ -155,6 +166,7 @@ enum RecipeVocabulary {
         "quantizer", .text, default: PluginChoice.defaultQuantizer,
         "A quantizer plugin: its id or path."),
       RecipeKey("parameters", .parameters, "The quantizer plugin's parameters."),
+      isolation, onPluginCrash,
       RecipeKey(
         "mode", .choice(QuantizeStage.Mode.allCases.map(\.rawValue)), default: "static",
         "Activations by fixed ranges, by ranges found while running, or not at all."),

@@ -1,3 +1,5 @@
+internal import BillhookPlugins
+
 /// Reads the keys of one mapping against its section of the vocabulary.
 ///
 /// Wrong values are noted as problems and read as nil, so that one pass finds all of them.
@@ -168,6 +170,13 @@ struct SectionReader {
 
   /// A plugin by the key that names it, with the mapping `parameters` beside it.
   func plugin(_ key: String, standard: PluginChoice) -> PluginChoice {
+    var choice = named(key, standard: standard)
+    choice.isolation = self.choice("isolation", of: Isolation.self)
+    choice.onCrash = self.choice("on_plugin_crash", of: CrashPolicy.self)
+    return choice
+  }
+
+  private func named(_ key: String, standard: PluginChoice) -> PluginChoice {
     let name = text(key)
     guard let value = self["parameters"] else {
       return name == nil || name == standard.plugin ? standard : PluginChoice(name!)

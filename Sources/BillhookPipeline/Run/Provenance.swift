@@ -17,16 +17,20 @@ public struct PluginUse: Sendable, Codable, Equatable {
   public var version: String
   /// Of the library's file.
   public var sha256: String
+  /// Where it ran, unless that was the host's own process.
+  public var isolation: Isolation?
   /// Every declared parameter with the value that was used, in declared order.
   public var parameters: [Parameter]
   /// Of plain functions: their signatures, and what is known of them.
   public var functions: [String]?
 
-  public init(_ descriptor: PluginDescriptor, parameters: [(key: String, value: ParameterValue)]) {
+  public init(_ plugin: Plugin, parameters: [(key: String, value: ParameterValue)]) {
+    let descriptor = plugin.descriptor
     id = descriptor.id
     hook = descriptor.hook.rawValue
     version = descriptor.module.version
     sha256 = descriptor.module.sha256
+    isolation = plugin.isolation == .inproc ? nil : plugin.isolation
     self.parameters = parameters.map { Parameter(key: $0.key, value: $0.value.description) }
     functions = descriptor.plain.map { plain in
       plain.functions.map { "\($0.signature) (\(plain.verification))" }

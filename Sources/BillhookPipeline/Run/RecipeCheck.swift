@@ -134,7 +134,8 @@ struct RecipeCheck {
   ) -> ResolvedPlugin? {
     let plugin: Plugin
     do {
-      plugin = try catalog.plugin(choice.plugin, hook: hook)
+      plugin = try catalog.plugin(
+        choice.plugin, hook: hook, isolation: choice.isolation, onCrash: choice.onCrash)
     } catch {
       note("\(path).\(key)", error.description)
       return nil

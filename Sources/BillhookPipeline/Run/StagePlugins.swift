@@ -9,14 +9,17 @@ struct ResolvedPlugin {
   init(
     _ choice: PluginChoice, _ hook: PluginDescriptor.Hook, in catalog: PluginCatalog
   ) throws(PluginError) {
-    try self.init(choice, catalog.plugin(choice.plugin, hook: hook))
+    try self.init(
+      choice,
+      catalog.plugin(
+        choice.plugin, hook: hook, isolation: choice.isolation, onCrash: choice.onCrash))
   }
 
   init(_ choice: PluginChoice, _ plugin: Plugin) throws(PluginError) {
     self.plugin = plugin
     values = choice.values(for: plugin.descriptor)
     let complete = try plugin.checkParameters(values)
-    use = PluginUse(plugin.descriptor, parameters: complete)
+    use = PluginUse(plugin, parameters: complete)
   }
 }
 

@@ -3,19 +3,35 @@ internal import Glibc
 
 /// Finds the file that the dynamic loader means by a name such as `libm.so.6`, without loading it.
 enum LibrarySearch {
-  /// A path for a name: as it is with a "/", beside the manifest, or where the loader would look.
-  static func path(_ name: String, besides folder: String?) throws(PluginError) -> String {
+  /// Where the library of a name is: as it is with a "/", beside the manifest, or where the loader
+  /// would look.
+  ///
+  /// - Returns: Its path, and whether it is the system's own: found by the loader's rules, or in one
+  ///   of its folders.
+  static func place(
+    _ name: String, besides folder: String?
+  ) throws(PluginError) -> (path: String, isSystems: Bool) {
     if name.contains("/") {
-      guard let folder, !name.hasPrefix("/") else { return name }
-      return "\(folder)/\(name)"
+      let path = if let folder, !name.hasPrefix("/") { "\(folder)/\(name)" } else { name }
+      return (path, isSystems(path))
     }
-    if let folder, access("\(folder)/\(name)", F_OK) == 0 { return "\(folder)/\(name)" }
-    if let found = cached(name) { return found }
+    if let folder, access("\(folder)/\(name)", F_OK) == 0 {
+      return ("\(folder)/\(name)", isSystems("\(folder)/\(name)"))
+    }
+    if let found = cached(name) { return (found, true) }
     for folder in ["/usr/local/lib", "/lib64", "/usr/lib64", "/lib", "/usr/lib"]
     where access("\(folder)/\(name)", F_OK) == 0 {
-      return "\(folder)/\(name)"
+      return ("\(folder)/\(name)", true)
     }
     throw .libraryNotFound(name: name)
+  }
+
+  /// A second copy of, say, the C library in a process would be a second heap.
+  private static func isSystems(_ path: String) -> Bool {
+    guard let resolved = realpath(path, nil) else { return false }
+    defer { free(resolved) }
+    return LibraryStore.isSystem(
+      URL(fileURLWithPath: String(cString: resolved)).deletingLastPathComponent().path)
   }
 
   /// Reads the loader's own index, `/etc/ld.so.cache`.

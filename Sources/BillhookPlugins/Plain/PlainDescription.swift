@@ -1,6 +1,6 @@
 /// How a plugin that is made of plain functions calls them.
-public struct PlainDescription: Sendable, Equatable {
-  public struct Function: Sendable, Equatable {
+public struct PlainDescription: Sendable, Equatable, Codable {
+  public struct Function: Sendable, Equatable, Codable {
     /// `scorer`, `loss`, `calibrate`, `quantize` or `dequantize`.
     public var role: String
     /// In one spelling.

@@ -1,25 +1,21 @@
 internal import Glibc
 
-/// A library of plain functions: found, hashed, loaded.
+/// A library of plain functions, loaded.
 struct PlainLibrary {
-  let file: LibraryFile
+  private let file: LibraryFile
   private let symbols: LibrarySymbols
   private let handle: UnsafeMutableRawPointer
 
-  init(_ record: PlainRecord, besides folder: String?) throws(PluginError) {
-    let path = try LibrarySearch.path(record.library, besides: folder)
-    file = try LibraryFile(path: path)
-    if let expected = record.sha256, expected != file.sha256 {
-      throw .wrongDigest(path: file.path, found: file.sha256, expected: expected)
-    }
+  init(_ file: LibraryFile, _ record: PlainRecord) throws(PluginError) {
+    self.file = file
     // The file answers before the library's code runs.
-    symbols = try LibrarySymbols(path: file.path)
+    symbols = try LibrarySymbols(path: file.loadPath ?? file.path)
     for plugin in record.plugins {
       for call in plugin.calls {
         try symbols.require(call.signature.symbol, library: file.path)
       }
     }
-    handle = try ModuleLoader.open(file, as: path)
+    handle = try ModuleLoader.open(file)
   }
 
   /// The function's address, and what the debug information says of the signature.
@@ -32,7 +28,7 @@ struct PlainLibrary {
         found: "the dynamic loader does not find it", nearest: [])
     }
     let prepared = try PreparedCall(call, address: address)
-    switch DebugInformation.compare(call.signature, library: file.path) {
+    switch DebugInformation.compare(call.signature, library: file.loadPath ?? file.path) {
     case .unknown: return (prepared, false)
     case .agrees: return (prepared, true)
     case .contradicts(let reason):

@@ -1,5 +1,4 @@
 internal import BillhookTensor
-internal import Foundation
 
 /// Makes plugins of plain functions.
 enum PlainLoader {
@@ -8,27 +7,17 @@ enum PlainLoader {
 
   static func isManifest(_ path: String) -> Bool { path.hasSuffix(PlainManifest.suffix) }
 
-  /// The plugin that an inline form describes.
-  static func plugin(
-    inline text: String, hook: PluginDescriptor.Hook
-  ) throws(PluginError) -> Plugin {
-    let record = try PlainInlineForm.record(text, hook: hook)
-    return try plugins(record, besides: nil)[0]
-  }
-
-  /// The plugins of a manifest. The library is looked for beside it first.
-  static func plugins(manifest path: String) throws(PluginError) -> [Plugin] {
-    let record = try PlainManifest.read(path)
-    let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
-    return try plugins(record, besides: folder)
-  }
-
-  private static func plugins(
-    _ record: PlainRecord, besides folder: String?
+  /// The plugins of a library, as its source says.
+  ///
+  /// - Parameter probe: Where to report the probes of its functions; nil leaves them out. They belong
+  ///   into a process of their own, before the first use.
+  static func plugins(
+    of file: LibraryFile, _ source: PlainSource, probe: ProbeReport?
   ) throws(PluginError) -> [Plugin] {
-    let library = try PlainLibrary(record, besides: folder)
+    let record = try source.record()
+    let library = try PlainLibrary(file, record)
     var plugins: [Plugin] = []
-    for plain in record.plugins {
+    for (index, plain) in record.plugins.enumerated() {
       var prepared: [PreparedCall] = []
       var isChecked = true
       for call in plain.calls {
@@ -37,8 +26,13 @@ enum PlainLoader {
         isChecked = isChecked && found.isChecked
       }
       let functions = PlainFunctions(plain, prepared)
-      try PlainProbe(functions: functions).run()
-      plugins.append(plugin(plain, functions, record, library.file, isChecked: isChecked))
+      if let probe {
+        probe.clear()
+        probe.plugin = index
+        PlainProbe(functions: functions, report: probe).run()
+        if let failure = probe.failure(of: record, PlainProbe.Ending.returned) { throw failure }
+      }
+      plugins.append(plugin(plain, functions, record, file, isChecked: isChecked))
     }
     return plugins
   }

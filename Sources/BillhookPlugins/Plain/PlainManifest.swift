@@ -4,23 +4,9 @@ internal import Foundation
 struct PlainManifest {
   static let schema = "billhook.plain/1"
   static let suffix = ".bhplug.json"
-  private static let byteLimit = 1 << 20
+  static let byteLimit = 1 << 20
 
   let path: String
-
-  static func read(_ path: String) throws(PluginError) -> PlainRecord {
-    let manifest = PlainManifest(path: path)
-    let data: Data
-    do {
-      data = try Data(contentsOf: URL(fileURLWithPath: path))
-    } catch {
-      throw .cannotRead(path: path, reason: "there is no such file, or it cannot be read")
-    }
-    guard data.count <= byteLimit else {
-      throw manifest.wrong("the file", "\(data.count) bytes", "at most \(byteLimit) bytes")
-    }
-    return try manifest.record(data)
-  }
 
   func record(_ data: Data) throws(PluginError) -> PlainRecord {
     let value: Any
@@ -227,7 +213,7 @@ struct PlainManifest {
     return parameter
   }
 
-  private func wrong(_ place: String, _ found: String, _ expected: String) -> PluginError {
+  func wrong(_ place: String, _ found: String, _ expected: String) -> PluginError {
     .badManifest(path: path, place: place, found: found, expected: expected)
   }
 }

@@ -121,9 +121,22 @@ import Testing
     // What `plugin show` prints can be used as it is.
     let again = try folder.manifest(try #require(plugin.descriptor.plain?.manifest))
     #expect(try catalog.plugin(again, hook: .scorer).descriptor == plugin.descriptor)
-    // A folder that is searched offers it by id.
-    let found = PluginCatalog(folders: [folder.path])
-    #expect(found.failures.isEmpty)
-    #expect(found.plugins.map(\.descriptor.id) == ["org.example.alpha"])
+    // A folder that is searched offers it by id, once it is trusted: this declaration and no other.
+    var settings = try separateSettings(nil)
+    settings.home.searchFolders = [folder.path]
+    #expect(PluginCatalog(folders: [], settings: settings).descriptors.isEmpty)
+    let account = try #require(try catalog.why(manifest))
+    #expect(account.sha256 != plugin.descriptor.module.sha256)
+    try PluginPolicy(rules: [.init(sha256: account.sha256, isolation: .inproc)])
+      .write(to: settings.home.policyPath)
+    let found = PluginCatalog(folders: [], settings: settings)
+    #expect(found.descriptors.map(\.id) == ["org.example.alpha"])
+    #expect(found.failures.map(\.path) == [again])
+    let here = try found.plugin("alpha", hook: .scorer)
+    #expect(here.isolation == .inproc)
+    #expect(plugin.isolation == .worker)
+    #expect(
+      try here.makeScorer(["alpha": .double(2)])
+        .score(layer(), granularity: .element, weight: weight) == scores(2))
   }
 }

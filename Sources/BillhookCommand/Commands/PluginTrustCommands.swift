@@ -1,0 +1,112 @@
+internal import ArgumentParser
+internal import Billhook
+internal import Foundation
+
+extension PluginCommand {
+  struct Trust: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Let a library be used: adds its digest to the trust file.",
+      discussion: """
+        billhook plugin trust ./libmine.so             # in a worker, also when found in a folder
+        billhook plugin trust --inproc ./libmine.so    # in Billhook's own process
+
+        A digest says that a file is the same, not that it is harmless. In Billhook's own process a \
+        library can do all that you can.
+        """)
+    @Argument(help: .init("The library's file.", valueName: "path"))
+    var path: String
+    @Flag(help: "Let it into Billhook's own process.")
+    var inproc = false
+    @Flag(help: "Only in a worker that is confined fully.")
+    var strict = false
+    @Option(help: "Why, for later readers of the file.")
+    var note: String?
+    @OptionGroup var json: JSONFlag
+    @OptionGroup var global: GlobalOptions
+
+    func validate() throws {
+      if inproc && strict { throw ValidationError("--inproc and --strict exclude each other.") }
+    }
+
+    func run() throws {
+      let session = global.start()
+      let isolation: Isolation = inproc ? .inproc : strict ? .workerStrict : .worker
+      let home = session.plugins.home
+      var policy = try PluginPolicy(path: home.policyPath)
+      // Without a "/" it would be taken for an id.
+      let file = path.contains("/") ? path : "./\(path)"
+      guard let account = try session.catalog().why(file) else { return }
+      policy.set(
+        .init(
+          sha256: account.sha256, isolation: isolation, note: note,
+          added: String(Date().formatted(.iso8601).prefix(10))))
+      try policy.write(to: home.policyPath)
+      let after = try PluginCatalog(settings: session.plugins).why(file) ?? account
+      try session.show(after, asJSON: json.json) { after.text() }
+    }
+  }
+
+  struct Why: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Say where a library runs and why, or why it is not used.")
+    @Argument(help: .init("A plugin's id, or a library's path.", valueName: "id|path"))
+    var plugin: String
+    @OptionGroup var json: JSONFlag
+    @OptionGroup var global: GlobalOptions
+
+    func run() throws {
+      let session = global.start()
+      let catalog = session.catalog()
+      guard let account = try catalog.why(plugin) else {
+        // The answer for an unknown id, with the nearest ones.
+        _ = try PluginListing.find(plugin, hook: nil, in: catalog)
+        return
+      }
+      try session.show(account, asJSON: json.json) { account.text() }
+    }
+  }
+
+  struct Doctor: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Look through folders, trust file, quarantine and worker for what is wrong.")
+    @OptionGroup var json: JSONFlag
+    @OptionGroup var global: GlobalOptions
+
+    func run() throws {
+      let session = global.start()
+      let report = PluginHealth(settings: session.plugins)
+      try session.show(report, asJSON: json.json) { report.text() }
+      if !report.problems.isEmpty { throw ExitCode.failure }
+    }
+  }
+
+  struct Clear: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Let libraries in quarantine be tried again.",
+      discussion: """
+        billhook plugin clear ./libmine.so
+        billhook plugin clear 3f9a0c    # the start of a digest
+        billhook plugin clear --all
+        """)
+    @Argument(
+      help: .init("A library's path, or the start of its digest.", valueName: "path|digest"))
+    var library: String?
+    @Flag(help: "Every library.")
+    var all = false
+    @OptionGroup var global: GlobalOptions
+
+    func validate() throws {
+      if all == (library != nil) { throw ValidationError("Name a library, or give --all.") }
+    }
+
+    func run() throws {
+      let session = global.start()
+      let quarantine = Quarantine(home: session.plugins.home)
+      let path = library.map { URL(fileURLWithPath: $0).resolvingSymlinksInPath().path }
+      let count = quarantine.clear { entry in
+        all || entry.path == path || (library.map { entry.sha256.hasPrefix($0) } ?? false)
+      }
+      Terminal.out("\(count) cleared")
+    }
+  }
+}

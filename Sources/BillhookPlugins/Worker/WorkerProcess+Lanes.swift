@@ -1,0 +1,155 @@
+internal import BillhookSandbox
+internal import Foundation
+internal import Synchronization
+
+/// Calls of a worker, each through a lane of its own.
+extension WorkerProcess {
+  /// Where the report of probes and the lanes start in the control memory.
+  static let reportStart = 4096
+  static let laneStart = reportStart + ProbeReport.byteCount
+
+  /// What the worker left of its probes.
+  var report: ProbeReport { Self.report(in: control) }
+
+  static func report(in control: UnsafeMutableRawPointer) -> ProbeReport {
+    ProbeReport(words: (control + reportStart).assumingMemoryBound(to: Int.self))
+  }
+
+  struct Lane {
+    let index: Int
+    let header: UnsafeMutablePointer<bh_lane>
+    let request: UnsafeMutableRawBufferPointer
+    let reply: UnsafeMutableRawBufferPointer
+
+    init(_ index: Int, control: UnsafeMutableRawPointer) {
+      let start = control + WorkerProcess.laneStart + index * Int(BH_LANE_BYTES)
+      self.index = index
+      header = start.assumingMemoryBound(to: bh_lane.self)
+      request = .init(start: start + Int(BH_LANE_REQUEST_OFFSET), count: Int(BH_LANE_AREA_BYTES))
+      reply = .init(start: start + Int(BH_LANE_REPLY_OFFSET), count: Int(BH_LANE_AREA_BYTES))
+    }
+  }
+
+  func lane(_ index: Int) -> Lane { Lane(index, control: control) }
+
+  /// Not 0 when the worker is to end, or has ended.
+  var closedFlag: UnsafeMutablePointer<UInt32> {
+    (control + Self.closedOffset).assumingMemoryBound(to: UInt32.self)
+  }
+  private static let closedOffset = offset(of: \bh_control.closed)
+
+  /// Not 0 when the user wants to stop.
+  var cancelledFlag: UnsafeMutablePointer<UInt32> {
+    (control + Self.cancelledOffset).assumingMemoryBound(to: UInt32.self)
+  }
+  private static let cancelledOffset = offset(of: \bh_control.cancelled)
+
+  /// Takes a lane, waiting for one when all are in use.
+  func takeLane() -> (lane: Lane, memory: LaneMemory) {
+    if let free = state.withLock({ $0.freeLanes.popLast() }) {
+      return (lane(free), laneMemory[free])
+    }
+    changed.lock()
+    defer { changed.unlock() }
+    while true {
+      if let free = state.withLock({ $0.freeLanes.popLast() }) {
+        return (lane(free), laneMemory[free])
+      }
+      changed.wait()
+    }
+  }
+
+  func giveBack(_ lane: Lane) {
+    let others = state.withLock { state in
+      state.freeLanes.append(lane.index)
+      return state.freeLanes.count == 1
+    }
+    if others { announce() }
+  }
+
+  enum Answer {
+    /// The bytes of the reply, out of the worker's reach.
+    case reply([UInt8])
+    case ended(End)
+    case timedOut
+  }
+
+  private static let spinNanoseconds: UInt64 = 50_000
+  private static let sleepNanoseconds: UInt64 = 20_000_000
+
+  /// Passes the turn to the worker and waits for it to come back.
+  func transact(
+    _ lane: Lane, _ turn: WorkerProtocol.Turn, requestBytes: Int, limits: WorkerLimits,
+    stream: CallStream? = nil, isCancelled: () -> Bool
+  ) -> Answer {
+    if let end { return .ended(end) }
+    let header = lane.header
+    header.pointee.kind = turn.rawValue
+    header.pointee.request_bytes = UInt32(requestBytes)
+    var isStopping = isCancelled()
+    bh_flag_store(cancelledFlag, isStopping ? 1 : 0)
+    bh_lane_pass(header, BH_LANE_WORKER)
+
+    var deadline: UInt64?
+    var grace: UInt64?
+    var spin = Self.spinNanoseconds
+    while true {
+      if bh_lane_wait(header, BH_LANE_HOST, closedFlag, spin, Self.sleepNanoseconds) == 1 {
+        guard let turn = WorkerProtocol.Turn(rawValue: header.pointee.kind),
+          [.write, .read].contains(turn), let stream, grace == nil
+        else { break }
+        let bytes = reply(of: lane)
+        let count = bytes.withUnsafeBytes { stream.serve(turn, $0, answer: lane.request) }
+        header.pointee.request_bytes = UInt32(count)
+        spin = Self.spinNanoseconds
+        bh_lane_pass(header, BH_LANE_WORKER)
+        continue
+      }
+      spin = 0
+      if let end = waitForEnd(ifClosed: true) { return .ended(end) }
+      let now = bh_monotonic_nanoseconds()
+      let limit = deadline ?? now &+ UInt64(limits.callSeconds * 1e9)
+      deadline = limit
+      if !isStopping, isCancelled() {
+        isStopping = true
+        bh_flag_store(cancelledFlag, 1)
+      }
+      if now >= limit, grace == nil {
+        grace = now &+ UInt64(limits.graceSeconds * 1e9)
+        bh_flag_store(cancelledFlag, 1)
+      }
+      if let grace, now >= grace {
+        kill()
+        _ = waitForEnd(ifClosed: false)
+        return .timedOut
+      }
+    }
+    if grace != nil { return .timedOut }
+    return .reply(reply(of: lane))
+  }
+
+  /// What the worker left in the lane, out of its reach.
+  private func reply(of lane: Lane) -> [UInt8] {
+    [UInt8](lane.reply[..<min(Int(lane.header.pointee.reply_bytes), lane.reply.count)])
+  }
+
+  /// How the process ended, once it is known; nil while it lives.
+  private func waitForEnd(ifClosed: Bool) -> End? {
+    if let end { return end }
+    guard !ifClosed || bh_flag_load(closedFlag) != 0 else { return nil }
+    changed.lock()
+    defer { changed.unlock() }
+    let limit = Date(timeIntervalSinceNow: 5)
+    while end == nil, changed.wait(until: limit) {}
+    return end ?? (ifClosed ? nil : End(exitCode: -1, signal: SIGKILL, output: ""))
+  }
+
+  /// Waits until what the plugin said before its reply has been heard.
+  func waitForRemarks(_ count: UInt64) {
+    guard state.withLock({ $0.remarkCount < count && $0.end == nil }) else { return }
+    changed.lock()
+    defer { changed.unlock() }
+    let limit = Date(timeIntervalSinceNow: 5)
+    while state.withLock({ $0.remarkCount < count && $0.end == nil }), changed.wait(until: limit) {}
+  }
+}

@@ -1,0 +1,192 @@
+import BillhookPlugins
+import BillhookTestSupport
+import Foundation
+import Testing
+
+@Suite(.serialized) struct TrustTests {
+  static func digest(_ path: String, _ settings: PluginSettings) throws -> String {
+    try #require(try PluginCatalog(folders: [], settings: settings).why(path)).sha256
+  }
+
+  static func folder(with library: String, _ settings: inout PluginSettings) throws -> String {
+    let folder = "\(settings.home.cacheFolder)-plugins"
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    let path = "\(folder)/libbillhook-plugin-found.so"
+    try FileManager.default.copyItem(atPath: library, toPath: path)
+    settings.home.searchFolders = [folder]
+    return path
+  }
+
+  @Test func `an unknown library given by path runs in a worker`() throws {
+    let path = try compiledPlugin("Tests/BrokenPlugins/parameters.c")
+    let catalog = PluginCatalog(folders: [], settings: try separateSettings(nil))
+    #expect(try catalog.plugin(path, hook: .scorer).isolation == .worker)
+    let account = try #require(try catalog.why(path))
+    #expect(account.reason == "it was given by path and is not known")
+    #expect(account.exportedSymbols.contains("billhook_module_v1"))
+    #expect(account.byteCount.map { $0 > 1000 } == true)
+  }
+
+  @Test func `an unknown library in a folder is not used, until it is trusted`() throws {
+    var settings = try separateSettings(nil)
+    let path = try Self.folder(
+      with: compiledPlugin("Tests/BrokenPlugins/parameters.c"), &settings)
+    let before = PluginCatalog(folders: [], settings: settings)
+    let sha256 = try Self.digest(path, settings)
+    #expect(before.descriptors.isEmpty)
+    #expect(
+      before.failures.map(\.error.description) == [
+        """
+        The plugin "\(path)" (SHA-256 \(sha256.prefix(12))…) is not trusted: it was found in a \
+        folder, and the trust file has no rule for it. Run billhook plugin trust "\(path)" to \
+        allow it.
+        """
+      ])
+    for isolation in [Isolation.worker, .inproc] {
+      try PluginPolicy(rules: [.init(sha256: sha256, isolation: isolation)])
+        .write(to: settings.home.policyPath)
+      let after = PluginCatalog(folders: [], settings: settings)
+      #expect(after.descriptors.map(\.id) == ["org.example.parameters"])
+      #expect(try after.plugin("parameters", hook: .scorer).isolation == isolation)
+    }
+  }
+
+  @Test func `the trust file can deny what it does not know`() throws {
+    let settings = try separateSettings(nil)
+    let path = try compiledPlugin("Tests/BrokenPlugins/parameters.c")
+    let sha256 = try Self.digest(path, settings)
+    try PluginPolicy(default: .deny).write(to: settings.home.policyPath)
+    let catalog = PluginCatalog(folders: [], settings: settings)
+    #expect(
+      sentence { _ = try catalog.plugin(path, hook: .scorer) } == """
+        The plugin "\(path)" (SHA-256 \(sha256.prefix(12))…) is not trusted: the trust file denies \
+        what it does not know. Run billhook plugin trust "\(path)" to allow it.
+        """)
+  }
+
+  @Test func `asking is a no without an answer, and a yes means a worker`() throws {
+    var settings = try separateSettings(nil)
+    let path = try compiledPlugin("Tests/BrokenPlugins/parameters.c")
+    try PluginPolicy(default: .ask).write(to: settings.home.policyPath)
+    let silent = PluginCatalog(folders: [], settings: settings)
+    #expect(throws: PluginError.self) { try silent.plugin(path, hook: .scorer) }
+    settings.ask = { asked, _ in asked == path }
+    let asking = PluginCatalog(folders: [], settings: settings)
+    #expect(try asking.plugin(path, hook: .scorer).isolation == .worker)
+  }
+
+  @Test func `a recipe cannot be milder than the trust file`() throws {
+    let path = try compiledPlugin("Tests/BrokenPlugins/parameters.c")
+    let catalog = PluginCatalog(folders: [], settings: try separateSettings(nil))
+    #expect(
+      sentence { _ = try catalog.plugin(path, hook: .scorer, isolation: .inproc) } == """
+        The plugin "\(path)" may run as worker, but inproc is asked for. Run billhook plugin trust \
+        --inproc "\(path)" to let it into this process.
+        """)
+    #expect(
+      try builtIns.plugin("magnitude", hook: .scorer, isolation: .worker).isolation == .worker)
+  }
+
+  @Test(arguments: [
+    (
+      #"{"schema": "billhook.trust/1", "default": "allow", "rules": []}"#,
+      "\"default\" has a wrong value"
+    ),
+    (#"{"schema": "billhook.trust/1", "default": "deny", "rule": []}"#, "there is no key \"rule\""),
+    (
+      #"{"schema": "billhook.trust/2", "default": "deny", "rules": []}"#,
+      "\"schema\" is \"billhook.trust/2\", not \"billhook.trust/1\""
+    ),
+    (
+      #"{"schema": "billhook.trust/1", "default": "deny", "rules": [{"sha256": "ab", "isolation": "worker"}]}"#,
+      "\"sha256\" is \"ab\", not 64 hexadecimal digits"
+    ),
+    ("[]", "it is not a JSON object"),
+  ])
+  func `a damaged trust file trusts nothing and says why`(text: String, reason: String) throws {
+    let settings = try separateSettings(nil)
+    let path = settings.home.policyPath
+    try PluginPolicy().write(to: path)
+    try Data(text.utf8).write(to: URL(fileURLWithPath: path))
+    chmod(path, 0o600)
+    let catalog = PluginCatalog(folders: [], settings: settings)
+    #expect(
+      catalog.failures.map(\.error.description) == [
+        """
+        The trust file "\(path)" is not used: \(reason). No plugin but the built-ins is trusted.
+        """
+      ])
+    let library = try compiledPlugin("Tests/BrokenPlugins/parameters.c")
+    #expect(throws: PluginError.self) { try catalog.plugin(library, hook: .scorer) }
+  }
+
+  @Test func `a trust file that others can read is not used`() throws {
+    let settings = try separateSettings(nil)
+    let path = settings.home.policyPath
+    try PluginPolicy().write(to: path)
+    chmod(path, 0o644)
+    #expect(
+      sentence { _ = try PluginPolicy(path: path) } == """
+        The trust file "\(path)" is not used: it must belong to this user, with permissions 600 \
+        (chmod 600 "\(path)"). No plugin but the built-ins is trusted.
+        """)
+  }
+
+  @Test func `a library that everybody can write is not used`() throws {
+    var settings = try separateSettings(nil)
+    let path = try Self.folder(
+      with: compiledPlugin("Tests/BrokenPlugins/parameters.c"), &settings)
+    chmod(path, 0o777)
+    let catalog = PluginCatalog(folders: [], settings: settings)
+    #expect(
+      sentence { _ = try catalog.plugin(path, hook: .scorer) } == """
+        The plugin "\(path)" is not used, because every user can change "\(path)"; take that right \
+        away (chmod o-w).
+        """)
+  }
+
+  @Test func `no-plugins leaves the built-ins, plugins-only those that match`() throws {
+    var settings = try separateSettings(nil)
+    settings.onlyBuiltIns = true
+    let path = try compiledPlugin("Tests/BrokenPlugins/parameters.c")
+    let builtIn = PluginCatalog(settings: settings)
+    #expect(builtIn.descriptors.contains { $0.id == "org.billhook.magnitude" })
+    #expect(
+      sentence { _ = try builtIn.plugin(path, hook: .scorer) } == """
+        The plugin "\(path)" is not loaded, because only built-ins are allowed (--no-plugins).
+        """)
+    settings.onlyBuiltIns = false
+    settings.onlyMatching = "org.billhook.mag*"
+    let matching = PluginCatalog(settings: settings)
+    #expect(matching.descriptors.map(\.id) == ["org.billhook.magnitude"])
+    #expect(
+      sentence { _ = try matching.plugin(path, hook: .scorer) } == """
+        Plugin "org.example.parameters" is not used, because it does not match --plugins-only \
+        "org.billhook.mag*".
+        """)
+  }
+
+  @Test func `a library brings along those beside it`() throws {
+    let settings = try separateSettings()
+    let helper = try compiledPlugin(
+      "Tests/BrokenPlugins/helper.c", flags: ["-Wl,-soname,libhelper.so"])
+    let folder = "\(settings.home.cacheFolder)-bundle"
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    try FileManager.default.copyItem(atPath: helper, toPath: "\(folder)/libhelper.so")
+    let plugin = try compiledPlugin(
+      "Tests/BrokenPlugins/parameters.c",
+      flags: ["-Wl,-rpath,$ORIGIN", "-Wl,--no-as-needed", "-L\(folder)", "-lhelper"])
+    try FileManager.default.copyItem(atPath: plugin, toPath: "\(folder)/plugin.so")
+    let catalog = PluginCatalog(folders: [], settings: settings)
+    let found = try catalog.plugin("\(folder)/plugin.so", hook: .scorer)
+    #expect(found.descriptor.id == "org.example.parameters")
+    #expect(try catalog.why("\(folder)/plugin.so")?.needed.contains("libhelper.so") == true)
+  }
+
+  @Test func `a listing from the cache says the same`() throws {
+    let settings = try separateSettings(nil)
+    let first = PluginCatalog(settings: settings).descriptors
+    #expect(PluginCatalog(settings: settings).descriptors == first)
+    #expect(!first.isEmpty)
+  }
+}

@@ -1,0 +1,118 @@
+// A scorer that does what its parameter "mode" says, most of it forbidden, and loads well unless it
+// is built with CRASHES_WHEN_LOADED.
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
+#include "billhook/billhook.h"
+
+enum { GOOD, SEGFAULT, ABORT, EXIT, HANG, FORK, EXEC, MEMORY, PAST_END, BEFORE_START, FAR, INPUT,
+       FLUSH, OPEN, SOCKET, LOG, RANDOM, ONCE };
+static const char *const modes[] = {"good", "segfault", "abort", "exit", "hang", "fork", "exec",
+                                    "memory", "past-end", "before-start", "far", "input", "flush",
+                                    "open", "socket", "log", "random", "once"};
+
+static bh_status create(bh_call *call, const bh_value *values, void **self) {
+  (void)call;
+  *self = (void *)(intptr_t)(values[0].u.i64 + 1);
+  return BH_OK;
+}
+
+static void destroy(void *self) { (void)self; }
+
+static int64_t count_of(const bh_tensor *t) {
+  int64_t n = 1;
+  for (int i = 0; i < t->ndim; i++) n *= t->shape[i];
+  return n;
+}
+
+static bh_status piece(bh_call *call, int64_t begin, int64_t end, void *context) {
+  float *out = context;
+  uint32_t words[64];
+  const bh_status status =
+      call->host->random(call, 3, (uint64_t)begin, words, (uint64_t)(end - begin));
+  for (int64_t i = begin; i < end; i++) out[i] = (float)(words[i - begin] >> 8);
+  return status;
+}
+
+static bh_status score(void *self, bh_call *call, const bh_layer *layer, const bh_score_in *in,
+                       const bh_tensor *scores_out) {
+  const float *x = in->weight->data;
+  float *out = scores_out->data;
+  const int64_t n = count_of(scores_out);
+  for (int64_t i = 0; i < n; i++) out[i] = fabsf(x[i]);
+  switch ((int)(intptr_t)self - 1) {
+    case SEGFAULT: *(volatile int *)8 = 1; break;
+    case ABORT:
+      fputs("last words\n", stderr);
+      abort();
+    case EXIT: exit(3);
+    case HANG:
+      for (;;) sleep(1);
+    case FORK: {
+      const pid_t child = fork();
+      if (child == 0) _exit(0);
+      if (child > 0) waitpid(child, NULL, 0);
+      break;
+    }
+    case EXEC: execl("/bin/true", "true", (char *)NULL); break;
+    case MEMORY:
+      for (int i = 0; i < 1000; i++) {
+        char *block = malloc((size_t)1 << 30);
+        if (!block) abort();
+        memset(block, 1, 4096);
+      }
+      break;
+    case PAST_END: out[n] = 1; break;
+    case BEFORE_START: out[-1] = 1; break;
+    case FAR: out[n + 4096] = 1; break;
+    case INPUT: ((float *)in->weight->data)[0] = 1; break;
+    case FLUSH:
+#if defined(__x86_64__)
+      _mm_setcsr(_mm_getcsr() | 0x8000);
+#endif
+      break;
+    case OPEN: out[0] = open("/etc/passwd", O_RDONLY) < 0 ? 1 : 0; break;
+    case SOCKET: out[0] = socket(AF_INET, SOCK_STREAM, 0) < 0 ? 1 : 0; break;
+    case LOG: call->host->log(call, BH_LOG_WARNING, layer->name, strlen(layer->name)); break;
+    case RANDOM: return call->host->parallel_for(call, n, 64, piece, out);
+    case ONCE:
+      if (layer->index == 1) abort();
+      break;
+    default: break;
+  }
+  return BH_OK;
+}
+
+static const bh_param mode = {sizeof(bh_param), BH_TYPE_CHOICE, 0, sizeof modes / sizeof *modes,
+                              "mode", "What to do.", NULL, {BH_TYPE_CHOICE, 1, {0}}, 0, 0, modes};
+static const bh_param *const params[] = {&mode};
+static const bh_scorer hooks = {.struct_size = sizeof(bh_scorer), .score = score};
+static const bh_plugin plugin = {
+    .struct_size = sizeof(bh_plugin), .hook = BH_HOOK_SCORER,
+#if defined(DETERMINISTIC)
+    .caps = BH_CAP_DETERMINISTIC,
+#endif
+    .id = "org.example.crashing", .name = "Crashing", .summary = "Crashes.", .n_params = 1,
+    .granularities = BH_GRANULARITY_BIT_ELEMENT, .params = params, .create = create,
+    .destroy = destroy, .vtable = &hooks};
+static const bh_plugin *const list[] = {&plugin};
+static const bh_module module = {
+    .magic = BH_MAGIC, .struct_size = sizeof(bh_module), .abi_major = BH_ABI_MAJOR,
+    .min_minor = BH_TARGET_MINOR, .header_minor = BH_ABI_MINOR, .id = "org.example.crashing",
+    .version = "1.0.0", .vendor = "Example", .license = "0BSD", .n_plugins = 1, .plugins = list};
+
+#if defined(CRASHES_WHEN_LOADED)
+__attribute__((constructor)) static void crash(void) { abort(); }
+#endif
+
+const bh_module *billhook_module_v1(void) { return &module; }
