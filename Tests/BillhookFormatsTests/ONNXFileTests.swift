@@ -214,4 +214,12 @@ internal import Testing
     #expect(node.float("f", default: 0) == 1.5)
     #expect(node.ints("ints") == [3])
   }
+
+  @Test func `axes that an exporter calls "?" are not equal for that`() throws {
+    var graph = Graph(name: "open")
+    graph.inputs = [ValueInfo("x", shape: [.symbolic("?"), 3, .symbolic("?"), .symbolic("H")])]
+    let read = try ONNXFile.decode(try ONNXFile.encode(graph), name: "open")
+    #expect(
+      read.inputs.map(\.shape) == [[.symbolic(""), 3, .symbolic(""), .symbolic("H")]])
+  }
 }

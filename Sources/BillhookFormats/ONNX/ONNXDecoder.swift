@@ -241,8 +241,9 @@ extension ONNXDecoder {
     _ proto: Onnx_TensorShapeProto.Dimension, _ location: String
   ) throws(FormatError) -> BillhookGraph.Dimension {
     switch proto.value {
+    // Some exporters name every axis of unknown size "?", which does not make them equal.
+    case .dimParam("?")?, nil: return .symbolic("")
     case .dimParam(let name)?: return .symbolic(name)
-    case nil: return .symbolic("")
     // Some exporters write -1 for an axis of unknown size.
     case .dimValue(let size)? where size < 0: return .symbolic("")
     case .dimValue(let size)?:
