@@ -121,4 +121,45 @@ import Testing
       #expect(try groups(topology) == groups(topology))
     }
   }
+
+  @Test func `gates, hard swishes and enlarged images keep channels prunable`() throws {
+    let found = try groups(.mobile)
+    #expect(found.map(\.name) == ["conv1", "squeeze", "conv2"])
+    #expect(found[0].frozenReason == nil)
+    #expect(found[1].frozenReason == nil)
+    #expect(slices(found[1]).contains("excite.w 1 consumer"))
+  }
+
+  @Test func `a shape that shows only while running freezes what is reshaped`() throws {
+    var graph = Graph.testing(
+      inputs: ["x": ["N", 3, "H", "W"]],
+      [
+        Node("Conv", name: "conv", inputs: ["x", "w"], outputs: ["a"]),
+        Node("Reshape", name: "shape", inputs: ["a", "to"], outputs: ["b"]),
+        Node("MatMul", name: "product", inputs: ["b", "v"], outputs: ["c"]),
+        Node("Add", name: "add", inputs: ["c", "bias"], outputs: ["y"]),
+      ],
+      [
+        "w": .seeded([4, 3, 1, 1], seed: 0), "v": .seeded([4, 2], seed: 1),
+        "bias": .seeded([2], seed: 2),
+      ])
+    graph.inputs.append(ValueInfo("to", .int64, shape: ["R"]))
+    let found = try graph.couplingGroups()
+    #expect(
+      found.map(\.frozenReason) == [
+        "node \"shape\" (Reshape) gives it a shape that is known only while it runs"
+      ])
+  }
+
+  @Test func `what a channel divides cannot be removed`() throws {
+    let graph = Graph.testing(
+      inputs: ["x": ["N", 3, 4, 4]],
+      [
+        Node("Conv", name: "conv", inputs: ["x", "w"], outputs: ["a"]),
+        Node("Div", name: "ratio", inputs: ["x", "a"], outputs: ["b"]),
+        Node("Conv", name: "last", inputs: ["b", "w"], outputs: ["y"]),
+      ], ["w": .seeded([3, 3, 1, 1], seed: 0)])
+    #expect(
+      try graph.couplingGroups()[0].frozenReason == "node \"ratio\" (Div) divides by it")
+  }
 }

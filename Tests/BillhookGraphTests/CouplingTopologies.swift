@@ -7,7 +7,7 @@ import Testing
 /// Small networks, one a way in which channels depend on each other. All read `x` and make `y`.
 enum CouplingTopology: String, CaseIterable, CustomTestStringConvertible {
   case chain, residual, concat, concatAdd, flatten, reshape, fixedReshape, depthwise
-  case sharedWeight, globalPool, matMul, constants, quantized, transposed
+  case sharedWeight, globalPool, matMul, constants, quantized, transposed, mobile
 
   var testDescription: String { rawValue }
 
@@ -68,6 +68,26 @@ enum CouplingTopology: String, CaseIterable, CustomTestStringConvertible {
       b.node("Relu", "relu", ["b"], "c")
       b.node("Conv", "again", ["c", "conv2.w", "conv2.b"], "d", ["pads": .ints([1, 1, 1, 1])])
       b.conv("conv3", "d", 4, 2, "y")
+    case .mobile:
+      // A squeeze-and-excite block and a hard swish as exporters write them, enlarged images.
+      b.conv("conv1", "x", 3, 6, "a")
+      b.constant("three", Tensor(scalar: Float(3)))
+      b.constant("six", Tensor(scalar: Float(6)))
+      b.constant("zero", Tensor(scalar: Float(0)))
+      b.node("Add", "plus", ["a", "three"], "b")
+      b.node("Clip", "clip", ["b", "zero", "six"], "c")
+      b.node("Mul", "swish", ["a", "c"], "d")
+      b.node("Div", "sixth", ["d", "six"], "e")
+      b.node("ReduceMean", "mean", ["e"], "f", ["axes": .ints([2, 3])])
+      b.conv("squeeze", "f", 6, 4, "g")
+      b.node("HardSwish", "act", ["g"], "h")
+      b.conv("excite", "h", 4, 6, "i")
+      b.node("HardSigmoid", "gate", ["i"], "j")
+      b.node("Mul", "scale", ["e", "j"], "k")
+      b.constant("sizes", Tensor([1, 1, 2, 2] as [Float]))
+      b.node(
+        "Resize", "enlarge", ["k", "", "sizes"], "l", ["mode": .string(Array("nearest".utf8))])
+      b.conv("conv2", "l", 6, 2, "y")
     case .globalPool:
       b.conv("conv1", "x", 3, 6, "a")
       b.node("GlobalAveragePool", "pool", ["a"], "b")

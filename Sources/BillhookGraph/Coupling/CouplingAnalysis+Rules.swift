@@ -2,20 +2,40 @@ internal import BillhookTensor
 
 /// What each operator does to the channels of its inputs.
 extension CouplingAnalysis {
+  /// Functions of each element on its own that are finite at zero, where a masked channel is.
+  static let elementwise: Set<String> = [
+    "Abs", "Cast", "Ceil", "Celu", "Clip", "Dropout", "Elu", "Erf", "Exp", "Floor", "Gelu",
+    "HardSigmoid", "HardSwish", "Identity", "LeakyRelu", "Mish", "Neg", "Relu", "Round", "Selu",
+    "Sigmoid", "Sign", "Softplus", "Softsign", "Sqrt", "Tanh", "ThresholdedRelu",
+  ]
+
   mutating func visit(_ index: Int) {
     let node = graph.nodes[index]
+    // The rules below count axes, which they can only where the number of axes is known.
+    guard node.outputs.allSatisfy({ $0.isEmpty || types[$0] != nil }) else {
+      return freezeInputs(node, "gives it a shape that is known only while it runs")
+    }
     switch node.op {
     case "Conv": visitConv(index, node)
     case "Gemm": visitGemm(index, node)
     case "MatMul": visitMatMul(index, node)
     case "BatchNormalization": visitBatchNormalization(index, node)
-    case "Relu", "Clip", "Sigmoid", "Dropout", "Identity": pass(node)
-    case "MaxPool", "AveragePool", "GlobalAveragePool":
+    case let op where Self.elementwise.contains(op): pass(node)
+    case "MaxPool", "AveragePool", "LpPool", "GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool":
       if channels(node, input: 0, axis: 1) != nil { pass(node) }
+    case "Resize", "Upsample", "Pad": visitResizing(node)
+    case "ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin": visitReduction(node)
     case "QuantizeLinear", "DequantizeLinear": visitQuantization(index, node)
-    case "Add", "Mul": visitArithmetic(index, node)
+    case "Add", "Sub", "Mul": visitArithmetic(index, node)
+    case "Div":
+      // What is divided by may become zero where a channel is masked.
+      guard node.input(1).flatMap({ tracks[$0] }) == nil else {
+        return freezeInputs(node, "divides by it")
+      }
+      visitArithmetic(index, node)
+    case "ConvTranspose": visitTransposedConv(index, node)
     case "Concat": visitConcat(index, node)
-    case "Flatten", "Reshape": visitReshape(index, node)
+    case "Flatten", "Reshape", "Squeeze", "Unsqueeze": visitReshape(index, node)
     case "Transpose": visitTranspose(node)
     case "Softmax": visitSoftmax(node)
     case "Constant": break
@@ -61,6 +81,40 @@ extension CouplingAnalysis {
       }
     }
     tracks[node.outputs[0]] = ChannelTrack(axis: 1, channels: output)
+  }
+
+  /// A transposed convolution reads channels as a convolution does; those that it makes stay.
+  private mutating func visitTransposedConv(_ index: Int, _ node: Node) {
+    guard let weight = node.input(1), let shape = constants[weight]?.shape,
+      node.int("group", default: 1) == 1
+    else { return freezeInputs(node, "has groups of channels or a weight that is computed") }
+    if let input = channels(node, input: 0, axis: 1) {
+      record(index, weight, axis: 0, .consumer, input)
+    }
+    let output = union.make(shape[1])
+    union.freeze(output, "node \"\(node.displayName)\" (ConvTranspose) makes them")
+    freeze(node.input(2), "it is the bias of node \"\(node.displayName)\" (ConvTranspose)")
+    tracks[node.outputs[0]] = ChannelTrack(axis: 1, channels: output)
+  }
+
+  /// What changes the size of images but not the number of channels.
+  private mutating func visitResizing(_ node: Node) {
+    guard let value = node.input(0), let track = tracks[value] else { return }
+    guard shape(node.outputs[0])[track.axis] == .fixed(track.channels.count) else {
+      return freezeInputs(node, "may change how many there are")
+    }
+    pass(node)
+  }
+
+  /// A reduction over other axes than that of the channels, which stay in place.
+  private mutating func visitReduction(_ node: Node) {
+    guard let value = node.input(0), let track = tracks[value] else { return }
+    let rank = shape(value).count
+    guard node.int("keepdims", default: 1) == 1,
+      let axes = node.ints("axes") ?? node.input(1).flatMap({ constants[$0]?.integers() }),
+      !axes.isEmpty, !axes.contains(where: { $0 == track.axis || $0 + rank == track.axis })
+    else { return freezeInputs(node, "reduces over its channels or drops axes") }
+    pass(node)
   }
 
   private mutating func visitGemm(_ index: Int, _ node: Node) {

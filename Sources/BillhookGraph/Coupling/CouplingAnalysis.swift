@@ -80,7 +80,7 @@ extension CouplingAnalysis {
 
   /// The value's channels must all stay because of what `node` does with them.
   mutating func freezeInputs(_ node: Node, _ why: String) {
-    for input in node.inputs { freeze(input, "node \"\(node.displayName)\" (\(node.op)) \(why)") }
+    for input in node.reads { freeze(input, "node \"\(node.displayName)\" (\(node.op)) \(why)") }
   }
 
   mutating func record(

@@ -143,7 +143,7 @@ private struct UnitSelection {
     for node in graph.nodes {
       switch node.op {
       case "BatchNormalization": divisors.insert(node.inputs[4])
-      case "QuantizeLinear", "DequantizeLinear": divisors.insert(node.inputs[1])
+      case "QuantizeLinear", "DequantizeLinear", "Div": divisors.insert(node.inputs[1])
       default: break
       }
     }
