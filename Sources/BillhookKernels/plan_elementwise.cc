@@ -1,5 +1,6 @@
 // Activations, arithmetic with broadcasting, reductions, softmax.
 #include <algorithm>
+#include <cmath>
 
 #include "plan.h"
 
@@ -42,6 +43,59 @@ int32_t add_eltwise(bh_plan *plan, const char *name, int32_t x, algorithm kind, 
   if (source == x) return y;
   const Dims flat = plan->at(x).dims;
   return bh_plan_reshape(plan, y, static_cast<int32_t>(flat.size()), flat.data());
+}
+
+struct Binary {
+  const char *name;
+  algorithm kind;
+  bool commutes;
+};
+
+Binary binary_of(int32_t kind) {
+  switch (kind) {
+    case BH_BINARY_ADD:
+      return {"Add", algorithm::binary_add, true};
+    case BH_BINARY_MUL:
+      return {"Mul", algorithm::binary_mul, true};
+    case BH_BINARY_SUB:
+      return {"Sub", algorithm::binary_sub, false};
+    case BH_BINARY_DIV:
+      return {"Div", algorithm::binary_div, false};
+  }
+  throw PlanFailure("There is no operation " + std::to_string(kind) + " of two values.");
+}
+
+// The number that a constant of one element holds, or null.
+const float *lone_number(bh_plan *plan, int32_t value) {
+  const Value &stored = plan->at(value);
+  if (stored.kind != Kind::constant || stored.layout.data_type() != memory::data_type::f32)
+    return nullptr;
+  for (int64_t size : stored.dims)
+    if (size != 1) return nullptr;
+  return static_cast<const float *>(stored.own->data());
+}
+
+// An operation with one constant number as a linear function, which oneDNN runs fast in any layout;
+// BH_PLAN_NONE when it is none.
+int32_t add_linear(bh_plan *plan, const Binary &operation, int32_t a, int32_t b, const Dims &dims) {
+  if (plan->at(a).dims != dims) {
+    if (!operation.commutes) return BH_PLAN_NONE;
+    std::swap(a, b);
+  }
+  const float *number = plan->at(a).dims == dims ? lone_number(plan, b) : nullptr;
+  if (!number || !std::isfinite(*number)) return BH_PLAN_NONE;
+  switch (operation.kind) {
+    case algorithm::binary_add:
+      return add_eltwise(plan, operation.name, a, algorithm::eltwise_linear, 1, *number);
+    case algorithm::binary_sub:
+      return add_eltwise(plan, operation.name, a, algorithm::eltwise_linear, 1, -*number);
+    case algorithm::binary_mul:
+      return add_eltwise(plan, operation.name, a, algorithm::eltwise_linear, *number, 0);
+    default:
+      // Exact where the reciprocal is, within one rounding elsewhere.
+      if (!std::isnormal(1 / *number)) return BH_PLAN_NONE;
+      return add_eltwise(plan, operation.name, a, algorithm::eltwise_linear, 1 / *number, 0);
+  }
 }
 
 Dims padded(Dims dims, size_t rank) {
@@ -91,11 +145,13 @@ int32_t bh_plan_binary(bh_plan *plan, int32_t a, int32_t b, int32_t kind, int32_
                        const int64_t *out_dims) {
   return plan->guarded([&] {
     const Dims dims = dims_of(rank, out_dims);
-    const auto operation = kind == BH_BINARY_ADD ? algorithm::binary_add : algorithm::binary_mul;
+    const Binary operation = binary_of(kind);
+    const int32_t linear = add_linear(plan, operation, a, b, dims);
+    if (linear != BH_PLAN_NONE) return linear;
     if (plan->unflattened(a) != a) a = plan->plain(a);
     if (plan->unflattened(b) != b) b = plan->plain(b);
-    // Only the second operand may be broadcast; both operations commute.
-    if (plan->at(a).dims != dims) std::swap(a, b);
+    // Only the second operand may be broadcast.
+    if (operation.commutes && plan->at(a).dims != dims) std::swap(a, b);
     if (plan->at(a).dims != dims) {
       const auto layout = plain_layout(dims, memory::data_type::f32);
       const int32_t zeros = plan->add_value(Kind::constant, dims, layout);
@@ -109,10 +165,10 @@ int32_t bh_plan_binary(bh_plan *plan, int32_t a, int32_t b, int32_t kind, int32_
       b = plan->with_dims(b, padded(plan->at(b).dims, dims.size()));
     }
     const auto layout = plan->at(a).layout;
-    dnnl::binary::primitive_desc description({operation, layout, plan->at(b).layout, layout},
+    dnnl::binary::primitive_desc description({operation.kind, layout, plan->at(b).layout, layout},
                                              engine());
     const int32_t y = plan->add_intermediate(dims, layout);
-    plan->add_primitive(kind == BH_BINARY_ADD ? "Add" : "Mul", dnnl::binary(description),
+    plan->add_primitive(operation.name, dnnl::binary(description),
                         {{DNNL_ARG_SRC_0, a}, {DNNL_ARG_SRC_1, b}}, {{DNNL_ARG_DST, y}}, a);
     return y;
   });

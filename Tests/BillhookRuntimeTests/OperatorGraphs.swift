@@ -131,6 +131,41 @@ struct OperatorGraph: CustomStringConvertible, Sendable {
     unary("Softmax", ["N", 7], ["axis": .int(-1)]),
     unary("Softmax", ["N", 3, 4], ["axis": .int(1)], "of opset 11", opset: 11),
     unary("Softmax", ["N", 5, 4], ["axis": .int(1)], "over the middle axis"),
+    OperatorGraph("Sub of a number", .testing("Sub", ["N", 4, 5], ["b": .seeded([1], seed: 6)])),
+    OperatorGraph(
+      "Sub from a number",
+      .testing(
+        inputs: ["x": ["N", 4, 5]],
+        [Node("Sub", name: "node", inputs: ["one", "x"], outputs: ["y"])],
+        ["one": Tensor(scalar: Float(1))])),
+    OperatorGraph(
+      "Sub with both sides broadcast",
+      .testing(
+        inputs: ["x": ["N", 1, 4], "z": ["N", 3, 1]],
+        [Node("Sub", name: "node", inputs: ["x", "z"], outputs: ["y"])])),
+    OperatorGraph(
+      "Div by a number", .testing("Div", ["N", 4, 5], ["b": Tensor(scalar: Float(6))])),
+    OperatorGraph(
+      "Div of a row by each channel's number",
+      .testing(
+        inputs: ["x": ["N", 1, 5]],
+        [Node("Div", name: "node", inputs: ["x", "b"], outputs: ["y"])],
+        ["b": Tensor([1.5, -2, 0.25] as [Float], shape: [3, 1])])),
+    OperatorGraph(
+      "hard swish as exporters write it, behind a convolution",
+      .testing(
+        inputs: ["x": ["N", 3, 6, 5]],
+        [
+          Node("Conv", name: "conv", inputs: ["x", "w"], outputs: ["c"]),
+          Node("Add", name: "add", inputs: ["c", "three"], outputs: ["a"]),
+          Node("Clip", name: "clip", inputs: ["a", "zero", "six"], outputs: ["l"]),
+          Node("Mul", name: "mul", inputs: ["c", "l"], outputs: ["m"]),
+          Node("Div", name: "div", inputs: ["m", "six"], outputs: ["y"]),
+        ],
+        [
+          "w": .seeded([5, 3, 3, 3], seed: 7), "zero": Tensor(scalar: Float(0)),
+          "three": Tensor([3] as [Float]), "six": Tensor(scalar: Float(6)),
+        ])),
     unary("Flatten", ["N", 3, 4, 5]), unary("Identity", ["N", 3]),
     unary("Dropout", ["N", 3]),
     unary("Transpose", ["N", 3, 4, 5], ["perm": .ints([0, 2, 3, 1])]),

@@ -51,6 +51,8 @@ typedef struct bh_activation {
 
 #define BH_BINARY_ADD 0
 #define BH_BINARY_MUL 1
+#define BH_BINARY_SUB 2
+#define BH_BINARY_DIV 3
 
 #define BH_POOL_MAX 0
 #define BH_POOL_AVERAGE_EXCLUDE_PAD 1

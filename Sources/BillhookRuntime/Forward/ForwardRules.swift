@@ -14,7 +14,7 @@ enum ForwardRules {
     "MatMul": LayerRules.matmul,
     "BatchNormalization": LayerRules.batchNorm,
     "Relu": activation, "Sigmoid": activation, "Clip": activation,
-    "Add": add, "Mul": mul,
+    "Add": add, "Sub": binary, "Mul": binary, "Div": binary,
     "MaxPool": maxPool, "AveragePool": averagePool, "GlobalAveragePool": globalAveragePool,
     "Softmax": softmax,
     "Dropout": dropout,
@@ -40,7 +40,7 @@ enum ForwardRules {
     // The third input can switch training on.
     case "Dropout": node.input(2) == nil
     // An axis to meet at, before today's broadcasting.
-    case "Add", "Mul": node.attributes["axis"] == nil
+    case "Add", "Sub", "Mul", "Div": node.attributes["axis"] == nil
     case "QuantizeLinear", "DequantizeLinear": node.int("block_size", default: 0) == 0
     case "Reshape", "Concat": opset >= 5
     default: true
@@ -63,8 +63,14 @@ enum ForwardRules {
     return try l.finish(binary(l, step, BH_BINARY_ADD), step)
   }
 
-  private static func mul(_ l: Lowering, _ step: Step) throws(RuntimeError) -> LoweredValue {
-    .computed(try binary(l, step, BH_BINARY_MUL))
+  private static func binary(_ l: Lowering, _ step: Step) throws(RuntimeError) -> LoweredValue {
+    let kind =
+      switch step.node.op {
+      case "Sub": BH_BINARY_SUB
+      case "Div": BH_BINARY_DIV
+      default: BH_BINARY_MUL
+      }
+    return .computed(try binary(l, step, kind))
   }
 
   private static func binary(
@@ -72,7 +78,8 @@ enum ForwardRules {
   ) throws(RuntimeError) -> PlanValue {
     let operands = step.node.inputs
     // Behind a trained layer a constant operand is a bias or a scale, and is trained too.
-    let isTrained = operands.contains { l.dependsOnParameters($0) }
+    let isTrained =
+      ["Add", "Mul"].contains(step.node.op) && operands.contains { l.dependsOnParameters($0) }
     func operand(_ name: String) throws(RuntimeError) -> PlanValue {
       isTrained ? try l.parameter(name) : try l.float(name)
     }

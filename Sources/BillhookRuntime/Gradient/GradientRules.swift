@@ -13,7 +13,7 @@ enum GradientRules {
     "MatMul": LayerGradients.matmul,
     "BatchNormalization": LayerGradients.batchNorm,
     "Relu": activation, "Sigmoid": activation, "Clip": activation,
-    "Add": add, "Mul": mul,
+    "Add": add, "Sub": sub, "Mul": mul, "Div": div,
     "MaxPool": pool, "AveragePool": pool, "GlobalAveragePool": pool,
     "Softmax": softmax,
     "Dropout": dropout,
@@ -35,6 +35,29 @@ enum GradientRules {
   private static func add(_ b: Backward, _ step: Step, _ dy: PlanValue) throws(RuntimeError) {
     for name in step.node.inputs where b.wants(name) {
       try b.accumulate(name, try b.plan.reduce(dy, to: try b.forward(name).shape))
+    }
+  }
+
+  private static func sub(_ b: Backward, _ step: Step, _ dy: PlanValue) throws(RuntimeError) {
+    for (index, name) in step.node.inputs.enumerated() where b.wants(name) {
+      let own = index == 0 ? dy : try b.plan.linear(dy, alpha: -1, beta: 0)
+      try b.accumulate(name, try b.plan.reduce(own, to: try b.forward(name).shape))
+    }
+  }
+
+  private static func div(_ b: Backward, _ step: Step, _ dy: PlanValue) throws(RuntimeError) {
+    let (left, right) = (step.node.inputs[0], step.node.inputs[1])
+    let divisor = try b.forward(right)
+    let quotient = try b.plan.binary(dy, divisor, BH_BINARY_DIV, dy.shape)
+    if b.wants(left) {
+      try b.accumulate(left, try b.plan.reduce(quotient, to: try b.forward(left).shape))
+    }
+    if b.wants(right) {
+      // d(x / r)/dr is -(x / r) / r.
+      let product = try b.plan.binary(
+        quotient, try b.forward(step.output), BH_BINARY_MUL, dy.shape)
+      let own = try b.plan.linear(product, alpha: -1, beta: 0)
+      try b.accumulate(right, try b.plan.reduce(own, to: divisor.shape))
     }
   }
 
