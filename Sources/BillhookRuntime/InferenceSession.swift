@@ -18,14 +18,17 @@ public final class InferenceSession {
 
   /// Checks a graph.
   ///
+  /// - Parameter observed: Names of values to hand to `observe` while running.
   /// - Throws: ``RuntimeError/graph(_:)``.
-  public convenience init(_ graph: Graph) throws(RuntimeError) {
+  public convenience init(
+    _ graph: Graph, observed: Set<String> = []
+  ) throws(RuntimeError) {
     do {
       try graph.verify()
     } catch {
       throw .graph(error)
     }
-    self.init(graph, observed: [], isRest: false)
+    self.init(graph, observed: observed, isRest: false)
   }
 
   convenience init(rest: Graph, observed: Set<String>) {
@@ -42,16 +45,14 @@ public final class InferenceSession {
 
   /// Runs the graph once.
   ///
-  /// - Parameter inputs: A tensor for each input of the graph, by name.
+  /// - Parameters:
+  ///   - inputs: A tensor for each input of the graph, by name.
+  ///   - observe: Called for each observed value as soon as it is computed.
   /// - Returns: The graph's outputs by name.
   /// - Throws: ``RuntimeError`` when an input is missing, unknown, or contradicts what the graph
   ///   states of it, or when a node cannot be run.
-  public func run(_ inputs: [String: Tensor]) throws -> [String: Tensor] {
-    try run(inputs, observe: nil)
-  }
-
-  func run(
-    _ inputs: [String: Tensor], observe: ((_ name: String, _ value: Tensor) throws -> Void)?
+  public func run(
+    _ inputs: [String: Tensor], observe: ((_ name: String, _ value: Tensor) throws -> Void)? = nil
   ) throws -> [String: Tensor] {
     try plan(for: inputs).run(inputs, observe: observe)
   }

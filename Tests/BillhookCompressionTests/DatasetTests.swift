@@ -112,4 +112,39 @@ import Testing
       "\($0)" == "The data \"d\" has no samples; check the file and its limit."
     }
   }
+
+  /// A recurrent step: samples, their state along the second axis, a first state for all, a rate.
+  static let recurrent = Graph.testing(
+    inputs: ["x": ["N", 3], "state": [2, "N", 4], "first": [1, 1, 4]],
+    [Node("Relu", name: "relu", inputs: ["x"], outputs: ["y"])])
+
+  @Test func `a state's samples go along the axis that the network has them on`() throws {
+    let data = try Dataset(
+      name: "d",
+      inputs: [
+        "x": .counting([3, 3]), "state": .counting([3, 2, 4]), "first": .counting([1, 1, 4]),
+      ])
+    let fitted = try data.fitted(to: Self.recurrent)
+    let batch = fitted.batch([2, 0])
+    #expect(batch["x"] == Tensor([7, 8, 9, 1, 2, 3] as [Float], shape: [2, 3]))
+    #expect(
+      batch["state"]
+        == Tensor(
+          [17, 18, 19, 20, 1, 2, 3, 4, 21, 22, 23, 24, 5, 6, 7, 8] as [Float], shape: [2, 2, 4]))
+    #expect(batch["first"] == .counting([1, 1, 4]))
+    #expect(try fitted.fitted(to: Self.recurrent).batch([2, 0]) == batch)
+  }
+
+  @Test func `one row stands for all samples`() throws {
+    let data = try Dataset(
+      name: "d",
+      inputs: [
+        "x": .counting([3, 3]), "state": .counting([1, 2, 4]), "first": .counting([1, 1, 4]),
+      ])
+    let state = try data.fitted(to: Self.recurrent).batch([1, 2])["state"]
+    #expect(
+      state
+        == Tensor(
+          [1, 2, 3, 4, 1, 2, 3, 4, 5, 6, 7, 8, 5, 6, 7, 8] as [Float], shape: [2, 2, 4]))
+  }
 }

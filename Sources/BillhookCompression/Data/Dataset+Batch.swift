@@ -15,12 +15,22 @@ extension Dataset {
   ) -> [String: Tensor] {
     var result: [String: Tensor] = [:]
     for (name, source) in inputs {
+      let place = places[name]
+      if place == .whole {
+        result[name] = source
+        continue
+      }
+      // One row stands for all samples.
+      let indices = source.shape.first == 1 ? indices.map { _ in 0 } : indices
       switch source.elementType {
       case .uint8, .float32:
         result[name] = images(
           source, indices, augmentation: augmentation, seed: seed, views: views)
       default:
         result[name] = rows(source, indices)
+      }
+      if case .axis(let axis)? = place, let tensor = result[name] {
+        result[name] = tensor.transposed(Array(1...axis) + [0] + Array((axis + 1)..<tensor.rank))
       }
     }
     return result

@@ -7,7 +7,8 @@ public struct Dataset: Sendable {
   /// How the data was named, for messages and records.
   public var name: String
   /// By input name: `[count, ...]`, uint8 or float32 (other types are fed as they are). An image is
-  /// `[count, C, H, W]` or `[count, H, W]`.
+  /// `[count, C, H, W]` or `[count, H, W]`. An array whose first axis is 1, or a single number, is the
+  /// same for all samples.
   public private(set) var inputs: OrderedDictionary<String, Tensor>
   /// The class of each sample, -100 where it is unknown; nil for unlabelled data.
   public private(set) var labels: [Int32]?
@@ -15,16 +16,28 @@ public struct Dataset: Sendable {
   public var normalization: Normalization?
   /// The number of samples.
   public let count: Int
+  /// How the samples lie in each input that a network wants in another way than side by side along
+  /// its first axis.
+  private(set) var places: [String: Place] = [:]
+
+  /// Where an input has its samples.
+  enum Place: Equatable, Sendable {
+    /// Along another axis.
+    case axis(Int)
+    /// Nowhere: a run takes the array as it is.
+    case whole
+  }
 
   /// - Throws: ``CompressionError`` when there is no input, no sample, or the first axes differ.
   public init(
     name: String, inputs: OrderedDictionary<String, Tensor>, labels: [Int32]? = nil,
     normalization: Normalization? = nil
   ) throws(CompressionError) {
-    guard let first = inputs.elements.first else { throw .dataWithoutInputs(data: name) }
-    let count = first.value.shape.first ?? 0
+    guard !inputs.isEmpty else { throw .dataWithoutInputs(data: name) }
+    let first = inputs.elements.first { ($0.value.shape.first ?? 1) != 1 } ?? inputs.elements[0]
+    let count = first.value.shape.first ?? 1
     guard count > 0 else { throw .dataEmpty(data: name) }
-    for (key, tensor) in inputs where (tensor.shape.first ?? 0) != count {
+    for (key, tensor) in inputs where ![1, count].contains(tensor.shape.first ?? 1) {
       throw .dataCountsDiffer(
         data: name, first: first.key, firstCount: count, second: key,
         secondCount: tensor.shape.first ?? 0)
@@ -52,13 +65,14 @@ public struct Dataset: Sendable {
 
   private init(
     name: String, inputs: OrderedDictionary<String, Tensor>, labels: [Int32]?,
-    normalization: Normalization?, count: Int
+    normalization: Normalization?, count: Int, places: [String: Place]
   ) {
     self.name = name
     self.inputs = inputs
     self.labels = labels
     self.normalization = normalization
     self.count = count
+    self.places = places
   }
 
   public var isLabelled: Bool { labels != nil }
@@ -67,8 +81,9 @@ public struct Dataset: Sendable {
   public func prefix(_ limit: Int) -> Dataset {
     let kept = max(1, min(limit, count))
     return Dataset(
-      name: name, inputs: inputs.mapValues { $0.rows(0..<kept) },
-      labels: labels.map { Array($0.prefix(kept)) }, normalization: normalization, count: kept)
+      name: name, inputs: inputs.mapValues { $0.shape.first == count ? $0.rows(0..<kept) : $0 },
+      labels: labels.map { Array($0.prefix(kept)) }, normalization: normalization, count: kept,
+      places: places)
   }
 
   /// `limit` samples drawn without repetition, in ascending order, by a seed; all of them when
@@ -93,6 +108,7 @@ public struct Dataset: Sendable {
   /// - Throws: ``CompressionError`` when an input is missing or its shape does not fit.
   public func fitted(to graph: Graph) throws(CompressionError) -> Dataset {
     var fitted: OrderedDictionary<String, Tensor> = [:]
+    var places: [String: Place] = [:]
     for input in graph.inputs {
       let single = graph.inputs.count == 1 && inputs.count == 1
       guard let tensor = inputs[input.name] ?? (single ? inputs.elements[0].value : nil) else {
@@ -100,10 +116,16 @@ public struct Dataset: Sendable {
           data: name, input: input.name, found: Array(inputs.keys),
           network: graph.inputs.map(\.name))
       }
-      fitted[input.name] = try shaped(tensor, as: input)
+      if let place = place(of: tensor, as: input, in: graph) {
+        places[input.name] = place
+        fitted[input.name] = tensor
+      } else {
+        fitted[input.name] = try shaped(tensor, as: input)
+      }
     }
     var result = Dataset(
-      name: name, inputs: fitted, labels: labels, normalization: normalization, count: count)
+      name: name, inputs: fitted, labels: labels, normalization: normalization, count: count,
+      places: places)
     if normalization == nil, fitted.values.contains(where: { $0.elementType == .uint8 }) {
       result.normalization = try Normalization(metadataOf: graph)
     }
@@ -121,6 +143,36 @@ public struct Dataset: Sendable {
 
   /// Checks that the data fits a network's inputs, and that its labels are classes of the network.
   public func check(against graph: Graph) throws(CompressionError) { _ = try fitted(to: graph) }
+
+  /// The inputs' shapes for a batch of this size, for data that was fitted to a network.
+  func shapes(batchSize: Int) -> [String: [Int]] {
+    batch([Int](repeating: 0, count: batchSize)).mapValues(\.shape)
+  }
+
+  /// Where an input's samples lie when not along its first axis; nil for all others.
+  ///
+  /// A number for all samples, or a first state that the network states in full, is taken as it is. A
+  /// state like `[2, N, 128]` is given as `[count, 2, 128]`.
+  private func place(of tensor: Tensor, as input: ValueInfo, in graph: Graph) -> Place? {
+    guard let wanted = input.shape, input.name != graph.inputs[0].name else { return nil }
+    func fits(_ shape: ArraySlice<Int>, _ dimensions: [Dimension]) -> Bool {
+      shape.count == dimensions.count
+        && zip(shape, dimensions).allSatisfy { $1.size == nil || $1.size == $0 }
+    }
+    let batch = graph.inputs[0].shape?.first
+    if wanted.isEmpty, tensor.rank == 0 { return .whole }
+    if let size = wanted.first?.size, batch != .fixed(size), size == tensor.shape.first,
+      size == 1 || size != count, fits(tensor.shape[...], wanted)
+    {
+      return .whole
+    }
+    for axis in wanted.indices.dropFirst() where wanted[axis] == batch && batch != .symbolic("") {
+      var others = wanted
+      others.remove(at: axis)
+      if fits(tensor.shape.dropFirst(), others) { return .axis(axis) }
+    }
+    return nil
+  }
 
   private func shaped(_ tensor: Tensor, as input: ValueInfo) throws(CompressionError) -> Tensor {
     guard let wanted = input.shape else { return tensor }

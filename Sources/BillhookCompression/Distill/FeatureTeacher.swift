@@ -20,7 +20,7 @@ public final class FeatureTeacher {
   let pairs: [Pair]
   private let graph: Graph
   private var data: Dataset?
-  private var plan: InferencePlan?
+  private var session: InferenceSession?
 
   /// - Parameter pairs: At least one.
   public init(_ graph: Graph, pairs: [Pair]) {
@@ -29,19 +29,19 @@ public final class FeatureTeacher {
   }
 
   /// Gets ready for batches of the training data, before it is fitted to the student.
-  func prepare(_ data: Dataset, batchSize: Int) throws {
+  func prepare(_ data: Dataset) throws {
     self.data = try data.fitted(to: graph)
-    plan = try InferencePlan(graph, batchSize: batchSize, observed: Set(pairs.map(\.teacher)))
+    session = try InferenceSession(graph, observed: Set(pairs.map(\.teacher)))
   }
 
   /// The teacher's tensors for one batch, in the order of the pairs.
   func values(
     _ indices: [Int], augmentation: Augmentation?, seed: UInt64, views: [Int]
   ) throws -> [Tensor] {
-    guard let data, let plan else { return [] }
+    guard let data, let session else { return [] }
     let inputs = data.batch(indices, augmentation: augmentation, seed: seed, views: views)
     var found: [String: Tensor] = [:]
-    _ = try plan.run(inputs) { name, value in found[name] = value }
+    _ = try session.run(inputs) { name, value in found[name] = value }
     return try pairs.map { pair in
       guard let value = found[pair.teacher] else {
         throw RuntimeError.unknownValue(name: pair.teacher)

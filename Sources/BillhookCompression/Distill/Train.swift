@@ -18,7 +18,8 @@ internal import BillhookTensor
 ///   loss is not finite, or when a kept zero has changed; `RuntimeError`, `PluginError`.
 public func train(
   _ graph: Graph, loss: Loss, settings: TrainSettings, data: Dataset,
-  teacher: (any TeacherOutputs)? = nil, features: FeatureTeacher? = nil, progress: (any ProgressReporting)? = nil,
+  teacher: (any TeacherOutputs)? = nil, features: FeatureTeacher? = nil,
+  progress: (any ProgressReporting)? = nil,
   checkpoints: (any TrainingCheckpoints)? = nil
 ) throws -> TrainOutcome {
   try settings.check()
@@ -26,23 +27,23 @@ public func train(
   let data = try given.fitted(to: graph)
   let views = try ViewChoice(settings, data: data, teacher: teacher)
   let zeros = settings.keepZeros ? KeptZeros(of: graph) : KeptZeros()
-  let batchSize =
-    graph.inputs.lazy.compactMap { $0.shape?.first?.size }.first
-    ?? min(settings.batchSize, data.count)
+  let batchSize = graph.fixedBatch ?? min(settings.batchSize, data.count)
   let stepsPerEpoch = data.count / batchSize
   guard stepsPerEpoch > 0 else {
     throw CompressionError.tooFewSamples(
       data: data.name, count: data.count, needed: batchSize, task: "training")
   }
   let plan = try TrainingPlan(
-    graph, batchSize: batchSize, optimizer: settings.optimizer,
+    graph.fixingInputs(data.shapes(batchSize: batchSize)), batchSize: batchSize,
+    optimizer: settings.optimizer,
     keepingZeros: Set(zeros.tensors.map(\.name)), seed: settings.seed,
     features: features?.pairs.map(\.student) ?? [])
-  try features?.prepare(given, batchSize: batchSize)
+  try features?.prepare(given)
   let totalSteps = min(settings.epochs * stepsPerEpoch, settings.stepLimit ?? .max)
   var record = TrainRecord(
     epochs: [], batchSize: batchSize, samplesPerEpoch: stepsPerEpoch * batchSize,
-    usedTeacher: teacher != nil, views: views.count, keptZeros: zeros.record, features: features?.pairs.map { "\($0.student)=\($0.teacher)" })
+    usedTeacher: teacher != nil, views: views.count, keptZeros: zeros.record,
+    features: features?.pairs.map { "\($0.student)=\($0.teacher)" })
   var result = graph
   if let latest = checkpoints?.latest(), latest.epochs.count < settings.epochs,
     try plan.restore(latest.state)

@@ -6,7 +6,7 @@ internal import OrderedCollections
 /// Runs a network over many samples, batch by batch.
 ///
 /// A network whose inputs fix the batch size is run with that size, a last batch that is too small
-/// filled up with its last sample; otherwise the last batch gets a plan of its own.
+/// filled up with its last sample; otherwise the last batch is a smaller one.
 final class BatchRunner {
   private let graph: Graph
   private let observed: Set<String>
@@ -14,13 +14,13 @@ final class BatchRunner {
   private let observedInputs: [String]
   private let fixedBatch: Int?
   let batchSize: Int
-  private var plans: [Int: InferencePlan] = [:]
+  private var session: InferenceSession?
 
   init(_ graph: Graph, batchSize: Int, observed: Set<String> = []) {
     self.graph = graph
     observedInputs = graph.inputs.map(\.name).filter { observed.contains($0) }
     self.observed = observed.subtracting(observedInputs)
-    fixedBatch = graph.inputs.lazy.compactMap { $0.shape?.first?.size }.first
+    fixedBatch = graph.fixedBatch
     self.batchSize = fixedBatch ?? max(batchSize, 1)
   }
 
@@ -41,7 +41,8 @@ final class BatchRunner {
       if let fixedBatch, chosen.count < fixedBatch {
         filled += Array(repeating: chosen[chosen.count - 1], count: fixedBatch - chosen.count)
       }
-      let plan = try plan(filled.count)
+      let session = try self.session ?? InferenceSession(graph, observed: observed)
+      self.session = session
       let inputs = data.batch(filled, augmentation: augmentation, seed: seed, views: [view])
       let real = chosen.count
       func trimmed(_ tensor: Tensor) -> Tensor {
@@ -50,19 +51,12 @@ final class BatchRunner {
       let outputs: [String: Tensor]
       if let observe {
         for name in observedInputs { try inputs[name].map { try observe(name, trimmed($0)) } }
-        outputs = try plan.run(inputs) { name, value in try observe(name, trimmed(value)) }
+        outputs = try session.run(inputs) { name, value in try observe(name, trimmed(value)) }
       } else {
-        outputs = try plan.run(inputs)
+        outputs = try session.run(inputs)
       }
       try body(chosen, outputs.mapValues(trimmed))
     }
-  }
-
-  private func plan(_ size: Int) throws -> InferencePlan {
-    if let plan = plans[size] { return plan }
-    let plan = try InferencePlan(graph, batchSize: size, observed: observed)
-    plans[size] = plan
-    return plan
   }
 }
 

@@ -31,11 +31,25 @@ func checkEquivalence(
 /// The share of the outputs' range by which masked and shrunk network may differ.
 let equivalenceTolerance = 1e-4
 
-/// Seeded numbers in −1..<1 for every input; symbols other than the batch become 1.
+/// The size of the axes of random inputs that the network leaves open: whatever halves its images a
+/// few times still has something left.
+private let openSize = 64
+
+/// Seeded numbers in −1..<1 for every input.
 private func randomInputs(_ graph: Graph, count: Int, seed: UInt64) throws -> Dataset {
   var inputs: OrderedDictionary<String, Tensor> = [:]
+  let batch = graph.inputs.first?.shape?.first
   for input in graph.inputs {
-    let shape = [count] + (input.shape ?? []).dropFirst().map { $0.size ?? 1 }
+    var shape = (input.shape ?? []).map { $0.size ?? openSize }
+    if let own = input.shape?.first {
+      // A first axis of another size than the batch holds no samples.
+      if own.size == nil || own == batch { shape[0] = count }
+      for (axis, dimension) in (input.shape ?? []).enumerated().dropFirst()
+      where dimension.size == nil && dimension == batch && dimension != .symbolic("") {
+        shape.remove(at: axis)
+        shape.insert(count, at: 0)
+      }
+    }
     var random = CounterRandom(seed: seed, stream: "equivalence.\(input.name)")
     let numbers = (0..<shape.reduce(1, *)).map { _ in random.uniform() * 2 - 1 }
     let tensor = Tensor(numbers, shape: shape)

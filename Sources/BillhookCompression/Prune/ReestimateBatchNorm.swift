@@ -18,12 +18,11 @@ func reestimateBatchNorm(
 ) throws -> Int {
   guard graph.nodes.contains(where: { $0.op == "BatchNormalization" }) else { return 0 }
   let indices = data.sampleIndices(settings.samples, seed: settings.seed)
-  let batchSize =
-    graph.inputs.lazy.compactMap { $0.shape?.first?.size }.first
-    ?? min(settings.batchSize, indices.count)
+  let batchSize = graph.fixedBatch ?? min(settings.batchSize, indices.count)
   let batches = indices.count / batchSize
   guard batches > 0 else { return 0 }
-  let plan = try TrainingPlan(graph, batchSize: batchSize, optimizer: .sgd())
+  let plan = try TrainingPlan(
+    graph.fixingInputs(data.shapes(batchSize: batchSize)), batchSize: batchSize, optimizer: .sgd())
   progress?.begin("batch-norm statistics", total: batches * batchSize, unit: "samples")
   // The samples are drawn in ascending order; a batch takes every so many of them, so that data that
   // is sorted by class does not give batches of one class.

@@ -34,9 +34,10 @@ final class CalibrationRunner {
   /// - Parameters:
   ///   - values, gradients: Names of values to hand over, and of those whose gradient is wanted.
   ///   - weights: Names of weights whose gradient is wanted.
+  ///   - data: Fitted to the graph: its shapes are those that it is run with.
   init(
     _ graph: Graph, values: [String], gradients: [String] = [], weights: [String] = [],
-    batchSize: Int, samples: Int, seed: UInt64
+    data: Dataset, batchSize: Int, samples: Int, seed: UInt64
   ) throws {
     self.graph = graph
     self.values = values
@@ -51,7 +52,7 @@ final class CalibrationRunner {
       var inner = values.filter { !inputs.contains($0) }
       inner += gradients.filter { !inner.contains($0) }
       plan = try TrainingPlan(
-        graph, batchSize: runner.batchSize, optimizer: .sgd(), seed: seed, observed: inner)
+        graph.fixingInputs(data.shapes(batchSize: runner.batchSize)), batchSize: runner.batchSize, optimizer: .sgd(), seed: seed, observed: inner)
     }
   }
 

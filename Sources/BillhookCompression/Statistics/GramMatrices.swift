@@ -18,7 +18,7 @@ func addGramMatrices(
   let indices = data.sampleIndices(settings.samples, seed: settings.seed)
   let values = Array(Set(layers.map(\.input))).sorted()
   let runner = try CalibrationRunner(
-    graph, values: values, batchSize: settings.batchSize, samples: indices.count,
+    graph, values: values, data: data, batchSize: settings.batchSize, samples: indices.count,
     seed: settings.seed)
   var sums = layers.map { GramSum($0, node: graph.nodes[$0.nodeIndex]) }
   progress?.begin("collect Gram matrices", total: indices.count, unit: "samples")

@@ -30,7 +30,7 @@ struct ObservationPass {
     let shards = shards(indices)
     let runner = try CalibrationRunner(
       graph, values: names, gradients: needs.contains(.rawOutputGradient) ? outputs : [],
-      batchSize: isStreaming ? settings.batchSize : shards.map(\.count).max() ?? 1,
+      data: data, batchSize: isStreaming ? settings.batchSize : shards.map(\.count).max() ?? 1,
       samples: indices.count, seed: settings.seed)
     var scorers = [scorer]
     while scorers.count < shards.count { scorers.append(try scorer.sibling()) }

@@ -54,12 +54,20 @@ struct RecipeCheck {
       case .file(let path): graph = try ModelFile.readGraph(path, for: "a recipe")
       case .new(let network): graph = try network.graph(defaultSeed: recipe.seed)
       }
-      // Compiling finds operators that do not run.
-      _ = try InferencePlan(graph, batchSize: 1)
+      try checkRuns(graph)
       return graph
     } catch {
       note("model", "\(error)")
       return nil
+    }
+  }
+
+  /// Compiling finds forms of operators that do not run, where the samples have a fixed size.
+  private func checkRuns(_ graph: Graph) throws {
+    if graph.fixesSamples {
+      _ = try InferencePlan(graph, batchSize: 1)
+    } else {
+      _ = try InferenceSession(graph)
     }
   }
 
@@ -183,7 +191,7 @@ struct RecipeCheck {
     guard case .file(let name) = stage.teacher else { return }
     do {
       let teacher = try ModelFile.readGraph(name, for: "a teacher")
-      _ = try InferencePlan(teacher, batchSize: 1)
+      try checkRuns(teacher)
       if let source = recipe.data.train, let data = try? loader.load(source) {
         try data.dataset.check(against: teacher)
       }
@@ -224,7 +232,7 @@ struct RecipeCheck {
       }
       if let graph, !needs.isDisjoint(with: .gradients) {
         do {
-          _ = try TrainingPlan(graph, batchSize: 1, optimizer: .sgd())
+          if graph.fixesSamples { _ = try TrainingPlan(graph, batchSize: 1, optimizer: .sgd()) }
         } catch {
           note(
             "\(path).scorer",
