@@ -39,6 +39,7 @@ public enum GraphError: Error, Equatable, Sendable {
   case missingFeed(name: String, given: [String])
   case wrongFeed(name: String, found: String, expected: String)
   case valueTooLarge(value: String, shape: [Int], maximumByteCount: Int)
+  case noGradient(op: String, node: String, reason: String)
 
   // Removal of units.
   case frozenGroup(group: String, reason: String)
@@ -193,6 +194,11 @@ extension GraphError: CustomStringConvertible {
       """
       The value "\(value)" of shape \(shape) is larger than the \(maximum) bytes that the \
       reference evaluator computes. Use smaller inputs.
+      """
+    case .noGradient(let op, let node, let reason):
+      """
+      Node "\(node)" (\(op)) cannot be trained through: \(reason). Train a network without it, or \
+      only the layers behind it.
       """
     default: preconditionFailure("every case has a sentence")
     }

@@ -125,7 +125,12 @@ int32_t bh_plan_run(bh_plan *plan, int32_t begin, int32_t end) {
   for (int32_t i = begin; i < end; i++) {
     Operation &operation = plan->operations[i];
     if (operation.call) {
-      operation.call();
+      try {
+        operation.call();
+      } catch (const std::exception &failure) {
+        plan->error = failure.what();
+        return BH_PLAN_ERROR;
+      }
       continue;
     }
     const dnnl_status_t status =

@@ -15,7 +15,7 @@ public enum RuntimeError: Error, Equatable, CustomStringConvertible {
   case inputContradicts(name: String, found: String, expected: String)
   case unknownValue(name: String)
   case nothingToTrain
-  case noGradient(node: String, op: String, supported: [String])
+  case noGradient(node: String, op: String, reason: String)
   case batchSizeNotPositive(Int)
 
   public var description: String {
@@ -49,10 +49,10 @@ public enum RuntimeError: Error, Equatable, CustomStringConvertible {
       The network has no float32 weight, bias or batch-norm scale that could be trained. A \
       quantized network is trained before it is quantized.
       """
-    case .noGradient(let node, let op, let supported):
+    case .noGradient(let node, let op, let reason):
       """
-      Node "\(node)" uses \(op), which has no gradient. Operators with one: \
-      \(supported.joined(separator: ", ")).
+      Node "\(node)" (\(op)) cannot be trained through: \(reason). Train a network without it, or \
+      only the layers behind it.
       """
     case .batchSizeNotPositive(let size):
       "The batch size is \(size) but must be at least 1; try 64."

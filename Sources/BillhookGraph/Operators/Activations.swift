@@ -151,14 +151,14 @@ extension OperatorDefinition {
   }
 }
 
-private func slopeShape<Size>(
+func slopeShape<Size>(
   _ context: NodeContext, _ rank: Int, _ slope: [Size], filler: Size
 ) -> [Size] {
   guard context.opset < 7, slope.count == 1, rank > 2 else { return slope }
   return slope + [Size](repeating: filler, count: rank - 2)
 }
 
-private func normalizedAxis(_ context: NodeContext, rank: Int) throws(GraphError) -> Int {
+func normalizedAxis(_ context: NodeContext, rank: Int) throws(GraphError) -> Int {
   guard rank > 0 else { throw context.wrongShape(0, expected: "at least one axis") }
   let isOld = context.opset < 13
   // The old default is 1, which a vector does not have; it allows the end of the shape for that.

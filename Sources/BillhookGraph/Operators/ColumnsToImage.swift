@@ -34,7 +34,7 @@ extension OperatorDefinition {
 }
 
 extension NodeContext {
-  fileprivate func blocks() throws(GraphError) -> (image: [Int], window: Window) {
+  func blocks() throws(GraphError) -> (image: [Int], window: Window) {
     let (image, block) = (try integers(1), try integers(2))
     guard image.count == block.count, image.allSatisfy({ (1...Window.largest).contains($0) }) else {
       throw wrongShape(1, expected: "as many sizes of 1 or more as the block has")

@@ -13,50 +13,71 @@ extension OperatorDefinition {
       ]
     },
     evaluate: { (context, types) throws(GraphError) in
-      let equation = try Equation(context)
       let shape = types[0].sizes ?? []
-      let summed = equation.sizes.keys.filter { !equation.output.contains($0) }.sorted()
-      let letters = equation.output + summed
-      let extents = letters.map { equation.sizes[$0]?.size ?? 1 }
-      let count = Tensor.elementCount(of: extents, elementType: .uint8) ?? .max
-      guard count <= 1 << 32 else {
-        throw .valueTooLarge(
-          value: context.node.outputs.first ?? "", shape: extents, maximumByteCount: 1 << 32)
-      }
-      // For each operand how far one step of each letter goes; a letter that it lacks stands still.
-      var operands: [(numbers: [Double], steps: [Int])] = []
-      for (index, axes) in equation.inputs.enumerated() {
-        let tensor = try context.tensor(index)
-        let strides = rowMajorStrides(tensor.shape)
-        let steps = letters.map { letter in
-          axes.indices.reduce(0) {
-            $0 + (axes[$1] == letter && tensor.shape[$1] > 1 ? strides[$1] : 0)
-          }
-        }
-        operands.append((tensor.numbers(), steps))
-      }
-      let inner = extents[equation.output.count...].reduce(1, *)
+      let terms = try EinsumTerms(context)
+      var operands: [[Double]] = []
+      for index in context.inputs.indices { operands.append(try context.numbers(index)) }
       var y = [Double](repeating: 0, count: shape.reduce(1, *))
-      var position = letters.map { _ in 0 }
-      var offsets = operands.map { _ in 0 }
-      for step in 0..<count {
+      terms.forEachProduct { place, offsets in
         var product = 1.0
-        for (operand, offset) in zip(operands, offsets) { product *= operand.numbers[offset] }
-        y[step / inner] += product
-        var axis = letters.count - 1
-        while axis >= 0 {
-          position[axis] += 1
-          let isOver = position[axis] == extents[axis]
-          for index in operands.indices {
-            offsets[index] += operands[index].steps[axis] * (isOver ? 1 - extents[axis] : 1)
-          }
-          if !isOver { break }
-          position[axis] = 0
-          axis -= 1
-        }
+        for (operand, offset) in zip(operands, offsets) { product *= operand[offset] }
+        y[place] += product
       }
       return [Tensor(rounding: y, shape: shape, types[0].elementType)]
     })
+}
+
+/// The products that an Einsum adds up.
+struct EinsumTerms {
+  private let extents: [Int]
+  private let inner: Int
+  private let count: Int
+  /// For each operand how far one step of each letter goes; a letter that it lacks stands still.
+  private let steps: [[Int]]
+
+  init(_ context: NodeContext) throws(GraphError) {
+    let equation = try Equation(context)
+    let summed = equation.sizes.keys.filter { !equation.output.contains($0) }.sorted()
+    let letters = equation.output + summed
+    let extents = letters.map { equation.sizes[$0]?.size ?? 1 }
+    count = Tensor.elementCount(of: extents, elementType: .uint8) ?? .max
+    guard count <= 1 << 32 else {
+      throw .valueTooLarge(
+        value: context.node.outputs.first ?? "", shape: extents, maximumByteCount: 1 << 32)
+    }
+    var steps: [[Int]] = []
+    for (index, axes) in equation.inputs.enumerated() {
+      let shape = try context.sizes(index)
+      let strides = rowMajorStrides(shape)
+      steps.append(
+        letters.map { letter in
+          axes.indices.reduce(0) { $0 + (axes[$1] == letter && shape[$1] > 1 ? strides[$1] : 0) }
+        })
+    }
+    self.extents = extents
+    self.steps = steps
+    inner = extents[equation.output.count...].reduce(1, *)
+  }
+
+  /// Calls `body` with each product: the flat index of what it is added to, and those of its factors.
+  func forEachProduct(_ body: (_ result: Int, _ factors: [Int]) -> Void) {
+    var position = extents.map { _ in 0 }
+    var offsets = steps.map { _ in 0 }
+    for step in 0..<count {
+      body(step / inner, offsets)
+      var axis = extents.count - 1
+      while axis >= 0 {
+        position[axis] += 1
+        let isOver = position[axis] == extents[axis]
+        for index in steps.indices {
+          offsets[index] += steps[index][axis] * (isOver ? 1 - extents[axis] : 1)
+        }
+        if !isOver { break }
+        position[axis] = 0
+        axis -= 1
+      }
+    }
+  }
 }
 
 /// A parsed equation of an Einsum; the axes of an ellipsis have letters of their own.

@@ -87,7 +87,7 @@ extension OperatorDefinition {
       evaluate: { (context, types) throws(GraphError) in
         [
           try context.tensor(0).scattering(
-            try context.tensor(2), at: try context.elementPlaces(),
+            try context.tensor(2), at: try context.scatterPlaces(),
             try context.scatterReduction())
         ]
       })
@@ -113,13 +113,9 @@ extension OperatorDefinition {
       return [input]
     },
     evaluate: { (context, types) throws(GraphError) in
-      let input = try context.tensor(0)
-      let run = input.shape[(try context.sizes(1).last ?? 0)...].reduce(1, *)
-      let places = try context.vectorPlaces(0) ?? []
-      return [
-        input.scattering(
-          try context.tensor(2), at: places.flatMap { place in (0..<run).map { place + $0 } },
-          try context.scatterReduction())
+      [
+        try context.tensor(0).scattering(
+          try context.tensor(2), at: try context.scatterPlaces(), try context.scatterReduction())
       ]
     })
 
@@ -252,6 +248,13 @@ extension NodeContext {
       result.append(place)
     }
     return result
+  }
+
+  /// The flat index in input 0 at which each update of a Scatter operator is written.
+  func scatterPlaces() throws(GraphError) -> [Int] {
+    guard op == "ScatterND" else { return try elementPlaces() }
+    let run = try sizes(0)[(try sizes(1).last ?? 0)...].reduce(1, *)
+    return (try vectorPlaces(0) ?? []).flatMap { place in (0..<run).map { place + $0 } }
   }
 
   /// How updates meet what is there; nil when they replace it.

@@ -116,7 +116,7 @@ private func matrix(
 }
 
 /// A determinant by elimination with the largest pivot of each column.
-private func determinant(_ matrix: [Double], _ size: Int) -> Double {
+func determinant(_ matrix: [Double], _ size: Int) -> Double {
   var (a, result) = (matrix, 1.0)
   for column in 0..<size {
     let pivot = (column..<size).max { abs(a[$0 * size + column]) < abs(a[$1 * size + column]) }
@@ -179,6 +179,22 @@ struct MatrixProduct {
     let batch = broadcast(aLead.map { .fixed($0) }, bLead.map { .fixed($0) }) ?? []
     left = Broadcast(aLead, to: batch.compactMap(\.size)).source
     right = Broadcast(bLead, to: batch.compactMap(\.size)).source
+  }
+
+  /// Calls `body` with the flat indices of each product: what it is added to, and its factors.
+  func forEachProduct(_ body: (_ result: Int, _ left: Int, _ right: Int) -> Void) {
+    var place = 0
+    for (xBatch, yBatch) in zip(left, right) {
+      for row in 0..<rows {
+        for column in 0..<columns {
+          for k in 0..<depth {
+            body(
+              place, (xBatch * rows + row) * depth + k, (yBatch * depth + k) * columns + column)
+          }
+          place += 1
+        }
+      }
+    }
   }
 
   /// Sums over the products, `add(sum, left, right)` one after the other.

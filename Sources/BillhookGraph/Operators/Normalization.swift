@@ -206,7 +206,7 @@ extension Node {
 }
 
 extension NodeContext {
-  fileprivate func epsilon() throws(GraphError) -> Double {
+  func epsilon() throws(GraphError) -> Double {
     Double(node.float("epsilon", default: 1e-5))
   }
 

@@ -161,7 +161,7 @@ private func inferPool(
 }
 
 /// The windows of a pooling node.
-private struct Pooling {
+struct Pooling {
   private let taps: WindowTaps
   private let imageCount: Int
   private let sizes: [Int]

@@ -112,12 +112,12 @@ extension OperatorDefinition {
     })
 }
 
-private func cumulatedAxis(_ context: NodeContext, _ rank: Int) throws(GraphError) -> Int {
+func cumulatedAxis(_ context: NodeContext, _ rank: Int) throws(GraphError) -> Int {
   try context.axis(try context.optionalInteger(1) ?? 0, rank: rank, of: "axis")
 }
 
 /// A shape with the reduced axes as ones, or without them.
-private func reducedShape<Size>(
+func reducedShape<Size>(
   _ shape: [Size], _ axes: [Int], _ keeps: Bool, one: Size
 ) -> [Size] {
   keeps
@@ -127,7 +127,7 @@ private func reducedShape<Size>(
 
 extension NodeContext {
   /// The axes of a reduction, all of them when none is named; nil for no reduction at all.
-  fileprivate func reducedAxes() throws(GraphError) -> [Int]? {
+  func reducedAxes() throws(GraphError) -> [Int]? {
     let rank = try type(0).shape.count
     let stated = try integers(1, or: "axes") ?? []
     if stated.isEmpty {

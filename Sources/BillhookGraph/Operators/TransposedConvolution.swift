@@ -66,7 +66,7 @@ extension OperatorDefinition {
 }
 
 /// How the kernel of a ConvTranspose moves over the output.
-private struct TransposedWindow {
+struct TransposedWindow {
   let attributes: WindowAttributes
   let input: [Int]
   var output: [Int] = []

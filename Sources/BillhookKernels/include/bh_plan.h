@@ -185,6 +185,20 @@ int32_t bh_plan_add_integer(bh_plan *plan, int32_t a, float a_scale, int32_t a_z
                             float b_scale, int32_t b_zero_point, bh_activation activation,
                             int32_t out_type, float out_scale, int32_t out_zero_point);
 
+// --- The caller's own operations -----------------------------------------------------------------
+
+// Computes the outputs of an operation; all values are in plain layout. Anything but 0 is a failure.
+typedef int32_t (*bh_host_call)(void *context, const void *const *inputs, void *const *outputs);
+
+// An operation that `call` computes on the thread that runs the plan. Its outputs are float tensors:
+// `ranks` has one number for each, `dims` their sizes one after the other. `context` must live as
+// long as the plan.
+int32_t bh_plan_host(bh_plan *plan, const char *name, bh_host_call call, void *context,
+                     int32_t input_count, const int32_t *inputs, int32_t output_count,
+                     const int32_t *ranks, const int64_t *dims, int32_t *outputs);
+// A gradient in the layout of its parameter.
+int32_t bh_plan_in_layout_of(bh_plan *plan, int32_t gradient, int32_t parameter);
+
 // --- Running -------------------------------------------------------------------------------------
 
 // Keeps a value readable until the next run.

@@ -47,6 +47,27 @@ enum ForwardRules {
     }
   }
 
+  /// True for a node that kernels may run: its operator has a rule, and its values are such as a plan
+  /// holds.
+  static func runs(_ node: Node, _ graph: Graph, _ types: [String: ValueType]) -> Bool {
+    guard table[node.op] != nil, node.domain.isEmpty || node.domain == "ai.onnx",
+      let first = node.outputs.first
+    else { return false }
+    let isIntegral = integerOperators.contains(node.op)
+    func isFor(_ type: ValueType?) -> Bool {
+      guard let type, let sizes = type.sizes, !sizes.contains(0) else { return false }
+      switch type.elementType {
+      case .float32: return true
+      case .uint8, .int8, .int32: return isIntegral
+      default: return false
+      }
+    }
+    let computed = node.inputs.filter { !$0.isEmpty && graph.initializers[$0] == nil }
+    return computed.allSatisfy { isFor(types[$0]) }
+      && takes(node, opset: graph.opset)
+      && isFor(types[first]) && types[first]?.shape.isEmpty == false
+  }
+
   private static func activation(
     _ l: Lowering, _ step: Step
   ) throws(RuntimeError) -> LoweredValue {
@@ -81,7 +102,7 @@ enum ForwardRules {
     let isTrained =
       ["Add", "Mul"].contains(step.node.op) && operands.contains { l.dependsOnParameters($0) }
     func operand(_ name: String) throws(RuntimeError) -> PlanValue {
-      isTrained ? try l.parameter(name) : try l.float(name)
+      isTrained && l.isWeight(name) ? try l.parameter(name) : try l.float(name)
     }
     return try l.plan.binary(
       try operand(operands[0]), try operand(operands[1]), kind, l.shape(step.node.outputs[0]))

@@ -15,6 +15,8 @@ enum LoweredValue {
   case dequantizedConstant(Tensor, QuantizationGrid)
   /// 32-bit sums of an integer layer, kept as floats because only a Cast to float reads them.
   case integerSums(PlanValue)
+  /// Made by a step on the host, of a type or shape that a plan has no values for.
+  case host(HostCell)
 }
 
 /// Turns the steps of a graph into operations of a plan.
@@ -29,6 +31,10 @@ final class Lowering {
   private(set) var parameters: OrderedDictionary<String, PlanValue> = [:]
   /// Values computed from parameters: those that a gradient must reach.
   private(set) var trained = Set<String>()
+  /// Outputs of the nodes that the host computes.
+  private var hostNodes = Set<String>()
+  /// Inputs that the plan has no values for.
+  var hostInputs: [String: HostCell] = [:]
   private let constants: [String: Tensor]
   private var floats: [String: PlanValue] = [:]
 
@@ -50,9 +56,24 @@ final class Lowering {
 
   /// Adds the operations of one step; its output has a value afterwards.
   func lower(_ step: Step) throws(RuntimeError) {
+    plan.currentNode = step.node.displayName
+    if step.node.op == "Constant" { return }
+    guard mode == .training else { return try lowerToKernels(step) }
+    if ForwardRules.runs(step.node, graph, types) {
+      do {
+        return try lowerToKernels(step)
+      } catch .unsupportedForm, .kernel {
+        // The form is one that only the operator's definition computes.
+      }
+    }
+    for node in step.nodes {
+      try lowerToHost(node)
+      hostNodes.formUnion(node.outputs)
+    }
+  }
+
+  private func lowerToKernels(_ step: Step) throws(RuntimeError) {
     let node = step.node
-    plan.currentNode = node.displayName
-    if node.op == "Constant" { return }
     guard let rule = ForwardRules.table[node.op] else {
       throw .graph(
         .unsupportedOperator(
@@ -72,6 +93,12 @@ final class Lowering {
   }
 
   func define(_ name: String, _ value: LoweredValue) { values[name] = value }
+
+  /// True for a node that the host computes.
+  func isOnHost(_ node: Node) -> Bool { node.outputs.contains { hostNodes.contains($0) } }
+
+  /// Says that a value is computed from parameters.
+  func markTrained(_ name: String) { trained.insert(name) }
 
   // MARK: What rules ask for
 
@@ -105,6 +132,10 @@ final class Lowering {
       throw .unsupportedForm(
         node: plan.currentNode, op: "node", found: "the int32 value \"\(name)\" as an input",
         expected: "a Cast to float32 behind an integer layer")
+    case .host?:
+      throw .unsupportedForm(
+        node: plan.currentNode, op: "node", found: "the value \"\(name)\" as an input",
+        expected: "float32 values of known shapes")
     case nil: throw .unknownValue(name: name)
     }
     floats[name] = result

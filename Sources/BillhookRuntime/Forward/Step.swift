@@ -11,9 +11,12 @@ struct Step {
   var activation = Activation.none
   /// A QuantizeLinear behind the activation.
   var quantize: Node?
+  /// The node, and in training the activation that was fused behind it.
+  var nodes: [Node]
 
   init(_ node: Node) {
     self.node = node
+    nodes = [node]
     output = node.outputs.first ?? ""
   }
 }
@@ -67,6 +70,7 @@ extension Graph {
       defer { steps.append(step) }
       func absorb(_ next: Int) {
         absorbed.insert(next)
+        step.nodes.append(nodes[next])
         step.output = nodes[next].outputs[0]
       }
       if node.op == "Conv", let (add, operand) = residuals[index] {

@@ -1,4 +1,5 @@
 internal import BillhookGraph
+internal import BillhookTensor
 internal import OrderedCollections
 
 /// The backward half of a training plan while it is built: which value has which gradient.
@@ -19,16 +20,44 @@ final class Backward {
       try gradients[output].map { old throws(RuntimeError) in
         try plan.add(old, gradient, gradient.shape)
       } ?? gradient
-    for step in steps.reversed() where lowering.dependsOnParameters(step.output) {
-      guard let dy = gradients[step.output] else { continue }
+    for step in steps.reversed() {
       plan.currentNode = step.node.displayName
-      guard let rule = GradientRules.table[step.node.op] else {
-        throw .noGradient(
-          node: step.node.displayName, op: step.node.op,
-          supported: GradientRules.table.keys.sorted())
+      guard let rule = GradientRules.table[step.node.op], !lowering.isOnHost(step.node) else {
+        for node in step.nodes.reversed() { try onHost(node) }
+        continue
+      }
+      guard lowering.dependsOnParameters(step.output), let dy = gradients[step.output] else {
+        continue
       }
       try rule(self, step, dy)
     }
+  }
+
+  /// Adds a node's gradient as a step that the operator's rule computes.
+  private func onHost(_ node: Node) throws(RuntimeError) {
+    let given = node.outputs.filter { gradients[$0] != nil && lowering.dependsOnParameters($0) }
+    var known = Set<String>()
+    let wanted = node.reads.filter { !$0.isEmpty && wants($0) && known.insert($0).inserted }
+    guard !given.isEmpty, !wanted.isEmpty else { return }
+    if let reason = OperatorTable.reasonForNoGradient(of: node.op) {
+      throw .noGradient(node: node.displayName, op: node.op, reason: reason)
+    }
+    let reads = HostReads(try lowering.hostReads(node.reads + node.outputs))
+    let shapes = wanted.map { lowering.shape($0) }
+    let opset = lowering.graph.opset
+    let count = reads.planValues.count
+    let inputs = reads.planValues + given.compactMap { gradients[$0] }
+    let results = try plan.host("Host gradient", inputs, shapes) { tensors throws(GraphError) in
+      let values = reads.values(tensors[..<count])
+      var outputGradients: [String: Tensor] = [:]
+      for (name, tensor) in zip(given, tensors[count...]) { outputGradients[name] = tensor }
+      let found = try ReferenceGradient.evaluate(
+        node, opset: opset, values,
+        outputs: node.outputs.map { values[$0] ?? Tensor(zeros: [0]) },
+        outputGradients: node.outputs.map { outputGradients[$0] }, wanted: Set(wanted))
+      return zip(wanted, shapes).map { found[$0] ?? Tensor(zeros: $1) }
+    }
+    for (name, gradient) in zip(wanted, results) { try accumulate(name, gradient) }
   }
 
   /// Gives a value a gradient from outside, before ``build``.

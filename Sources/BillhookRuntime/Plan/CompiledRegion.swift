@@ -1,4 +1,5 @@
 internal import BillhookGraph
+internal import BillhookKernels
 internal import BillhookTensor
 internal import OrderedCollections
 
@@ -80,7 +81,7 @@ final class CompiledRegion {
         switch value {
         case .computed(let value): results[name] = try plan.read(value)
         case .constant(let tensor): results[name] = tensor
-        case .dequantized, .dequantizedConstant, .integerSums: continue
+        case .dequantized, .dequantizedConstant, .integerSums, .host: continue
         }
       }
       return results
@@ -101,6 +102,15 @@ extension Lowering {
         throw .unsupportedForm(
           node: input.name, op: "input", found: "the shape \(types[input.name]?.shape ?? [])",
           expected: "a shape whose only unknown size is its first axis, the batch")
+      }
+      if mode == .training, !isForPlans(type) {
+        // Only steps on the host read it.
+        let cell = HostCell()
+        define(input.name, .host(cell))
+        hostInputs[input.name] = cell
+        result.append(
+          (input.name, PlanValue(id: BH_PLAN_NONE, shape: sizes, elementType: type.elementType)))
+        continue
       }
       let value = try plan.input(sizes, type.elementType)
       define(input.name, .computed(value))

@@ -145,22 +145,8 @@ private struct GraphCut {
   }
 
   private func isForKernels(_ node: Node) -> Bool {
-    guard ForwardRules.table[node.op] != nil, node.domain.isEmpty || node.domain == "ai.onnx",
-      let first = node.outputs.first, !refused.contains(first)
-    else { return false }
-    let isIntegral = ForwardRules.integerOperators.contains(node.op)
-    func isFor(_ type: ValueType?) -> Bool {
-      guard let type, let sizes = type.sizes, !sizes.contains(0) else { return false }
-      switch type.elementType {
-      case .float32: return true
-      case .uint8, .int8, .int32: return isIntegral
-      default: return false
-      }
-    }
-    let computed = node.inputs.filter { !$0.isEmpty && graph.initializers[$0] == nil }
-    return computed.allSatisfy { isFor(types[$0]) }
-      && ForwardRules.takes(node, opset: graph.opset)
-      && isFor(types[first]) && types[first]?.shape.isEmpty == false
+    guard let first = node.outputs.first, !refused.contains(first) else { return false }
+    return ForwardRules.runs(node, graph, types)
   }
 
   /// Some neighbouring nodes as a graph: what they read from others are inputs, what others read of

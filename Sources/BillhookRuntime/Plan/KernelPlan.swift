@@ -13,6 +13,7 @@ struct PlanValue: Equatable {
 /// called.
 final class KernelPlan {
   private let plan: OpaquePointer
+  private var hostCalls: [HostCall] = []
   /// The node being lowered, for error messages.
   var currentNode = ""
 
@@ -262,7 +263,8 @@ final class KernelPlan {
 
   /// `zeroValue`: a value that each run takes the input's zero point from, instead of `zeroPoint`.
   func integerLayer(
-    _ x: PlanValue, zeroPoint: Int32, zeroValue: PlanValue? = nil, weight: Tensor, weightZeroPoint: [Int32]?,
+    _ x: PlanValue, zeroPoint: Int32, zeroValue: PlanValue? = nil, weight: Tensor,
+    weightZeroPoint: [Int32]?,
     window: Convolving?,
     output: Requantization, _ shape: [Int]
   ) throws(RuntimeError) -> PlanValue {
@@ -281,7 +283,8 @@ final class KernelPlan {
               weightZeroPoint, Int64(weight.shape[0]), &form)
           }
           return bh_plan_conv_integer(
-            plan, x.id, zeroPoint, zeroValue.id, bytes.baseAddress, weight.elementType.rawValue, weightZeroPoint,
+            plan, x.id, zeroPoint, zeroValue.id, bytes.baseAddress, weight.elementType.rawValue,
+            weightZeroPoint,
             weight.shape.int64, &window, &form)
         }
       }
@@ -300,6 +303,36 @@ final class KernelPlan {
       a.shape, target.elementType)
   }
 
+  // MARK: The host
+
+  /// Adds an operation that Swift computes.
+  ///
+  /// - Parameters:
+  ///   - name: Static text for profiles.
+  ///   - shapes: Of its outputs, which are float32.
+  ///   - body: Gets a tensor for each input.
+  func host(
+    _ name: StaticString, _ inputs: [PlanValue], _ shapes: [[Int]],
+    _ body: @escaping HostCall.Body
+  ) throws(RuntimeError) -> [PlanValue] {
+    let call = HostCall(inputs: inputs, shapes: shapes, body)
+    hostCalls.append(call)
+    var outputs = shapes.map { _ in Int32(-1) }
+    try check(
+      bh_plan_host(
+        plan, UnsafeRawPointer(name.utf8Start).assumingMemoryBound(to: CChar.self), HostCall.run,
+        Unmanaged.passUnretained(call).toOpaque(), Int32(inputs.count), inputs.map(\.id),
+        Int32(shapes.count), shapes.map { Int32($0.count) }, shapes.flatMap { $0 }.int64, &outputs))
+    var values: [PlanValue] = []
+    for (id, shape) in zip(outputs, shapes) { values.append(try made(id, shape)) }
+    return values
+  }
+
+  /// A gradient in the layout of its parameter.
+  func inLayout(of parameter: PlanValue, _ gradient: PlanValue) throws(RuntimeError) -> PlanValue {
+    try made(bh_plan_in_layout_of(plan, gradient.id, parameter.id), gradient.shape)
+  }
+
   // MARK: Running
 
   func keep(_ value: PlanValue) throws(RuntimeError) { try check(bh_plan_keep(plan, value.id)) }
@@ -311,7 +344,11 @@ final class KernelPlan {
     _ = bh_plan_bind(plan, value.id, address)
   }
   func run(_ range: Range<Int32>) throws(RuntimeError) {
-    try check(bh_plan_run(plan, range.lowerBound, range.upperBound))
+    guard bh_plan_run(plan, range.lowerBound, range.upperBound) < 0 else { return }
+    for call in hostCalls {
+      if let failure = call.takeFailure() { throw .graph(failure) }
+    }
+    throw failure()
   }
   func read(_ value: PlanValue) throws(RuntimeError) -> Tensor {
     var result = Tensor(zeros: value.shape, value.elementType)

@@ -11,6 +11,8 @@ public final class TrainingPlan {
   public let batchSize: Int
   let plan: KernelPlan
   private let inputs: [(name: String, value: PlanValue)]
+  /// The inputs that only steps on the host read.
+  private let hostInputs: [String: HostCell]
   private let output: PlanValue
   private let outputGradient: PlanValue
   private let forwardEnd: Int32
@@ -52,10 +54,11 @@ public final class TrainingPlan {
     let lowering = try Lowering(graph, types: types, mode: .training, seed: seed)
     plan = lowering.plan
     inputs = try lowering.feedInputs()
+    hostInputs = lowering.hostInputs
     let steps = graph.steps(mode: .training, observed: Set(observed + features), types: types)
     for step in steps { try lowering.lower(step) }
     var values: OrderedDictionary<String, PlanValue> = [:]
-    let made = Set(steps.map(\.output))
+    let made = Set(steps.flatMap { $0.nodes.count > 1 ? [$0.output] : $0.node.outputs })
     for name in observed + features where values[name] == nil {
       guard made.contains(name) else { throw .unknownValue(name: name) }
       values[name] = try lowering.float(name)
@@ -82,7 +85,11 @@ public final class TrainingPlan {
     self.features = inner
     featureGradients = inner.map { Tensor(zeros: $0.value.shape) }
     try backward.build(steps, output: outputName, gradient: outputGradient)
-    gradientValues = backward.parameterGradients
+    var gradients: OrderedDictionary<String, PlanValue> = [:]
+    for (name, gradient) in backward.parameterGradients {
+      gradients[name] = try plan.inLayout(of: lowering.parameters[name]!, gradient)
+    }
+    gradientValues = gradients
     for value in gradientValues.values { try plan.keep(value) }
     var found: [String: PlanValue] = [:]
     for name in observed {
@@ -131,8 +138,7 @@ public final class TrainingPlan {
       _ featureGradients: inout [Tensor]
     ) throws -> Void
   ) throws {
-    let feeds = try plan.matching(inputs, self.inputs)
-    try plan.withBound(feeds) {
+    try withFed(inputs) {
       try plan.run(0..<forwardEnd)
       try lossGradient(
         try plan.read(output), try features.map { try plan.read($0.value) }, &gradient,
@@ -175,10 +181,16 @@ public final class TrainingPlan {
   /// - Parameter momentum: Share of the old statistics that is kept (ONNX's meaning), 0..<1; nil
   ///   uses each node's own. `Float(k) / Float(k + 1)` at batch k gives the plain mean.
   public func updateStatistics(_ inputs: [String: Tensor], momentum: Float?) throws {
-    let feeds = try plan.matching(inputs, self.inputs)
     plan.setMomentum(momentum)
     defer { plan.setMomentum(nil) }
-    try plan.withBound(feeds) { try plan.run(0..<forwardEnd) }
+    try withFed(inputs) { try plan.run(0..<forwardEnd) }
+  }
+
+  /// Gives the plan its inputs while `body` runs.
+  private func withFed(_ given: [String: Tensor], _ body: () throws -> Void) throws {
+    let feeds = try plan.matching(given, inputs)
+    for (input, feed) in zip(inputs, feeds) { hostInputs[input.name]?.tensor = feed.1 }
+    try plan.withBound(feeds.filter { $0.0.id >= 0 }, body)
   }
 
   /// Gradients of the trained parameters from the last ``step``, by name, in plain layout.
