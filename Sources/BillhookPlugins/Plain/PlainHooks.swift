@@ -42,7 +42,8 @@ enum PlainHooks {
     table.score = { instance, call, layer, input, scores in
       PlainHooks.guarded(call) { () throws(PlainFault) in
         try PlainHooks.of(instance).score(
-          layer!.pointee, input!.pointee, scores!.pointee, isCancelled: { PlainHooks.isCancelled(call) })
+          layer!.pointee, input!.pointee, scores!.pointee,
+          isCancelled: { PlainHooks.isCancelled(call) })
       }
     }
     return table
@@ -53,7 +54,8 @@ enum PlainHooks {
     table.struct_size = UInt32(MemoryLayout<bh_loss>.size)
     table.compute = { instance, call, io in
       PlainHooks.guarded(call) { () throws(PlainFault) in
-        try PlainHooks.of(instance).compute(io!.pointee, isCancelled: { PlainHooks.isCancelled(call) })
+        try PlainHooks.of(instance).compute(
+          io!.pointee, isCancelled: { PlainHooks.isCancelled(call) })
       }
     }
     return table
@@ -70,7 +72,8 @@ enum PlainHooks {
     table.calibrate = { instance, call, _, layout, values, out in
       PlainHooks.guarded(call) { () throws(PlainFault) in
         try PlainHooks.of(instance).calibrate(
-          layout!.pointee, values!.pointee, out!.pointee, isCancelled: { PlainHooks.isCancelled(call) })
+          layout!.pointee, values!.pointee, out!.pointee,
+          isCancelled: { PlainHooks.isCancelled(call) })
       }
     }
     table.quantize = { instance, call, _, layout, parameters, values, packed in

@@ -102,7 +102,13 @@ extension PlainPlugin {
       if call.returns == .score, call.mode == .rows, granularities.contains(.element) {
         throw wrong("granularity", "\"element\"", "of channels: the function gives a score a row")
       }
-      if !usesData { capabilities.insert(.dataFree) }
+      if !usesData {
+        capabilities.insert(.dataFree)
+      } else if capabilities.contains(.dataFree) {
+        throw wrong(
+          "caps", "\"data-free\"",
+          "left out: the bindings ask for \(needs.names.joined(separator: ", "))")
+      }
       if capabilities.contains(.chunked) {
         guard canBeChunked else {
           throw wrong(

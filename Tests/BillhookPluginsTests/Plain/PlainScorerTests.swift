@@ -139,4 +139,20 @@ import Testing
       try here.makeScorer(["alpha": .double(2)])
         .score(layer(), granularity: .element, weight: weight) == scores(2))
   }
+
+  @Test func `a promise to need no data is refused where a statistic is bound`() throws {
+    let folder = TemporaryFolderOfPlugins()
+    let manifest = try folder.manifest(
+      """
+      {"schema": "billhook.plain/1", "library": "\(try plainLibrary())", "functions": [{
+        "id": "org.example.norm", "hook": "scorer", "granularity": "element", "caps": "data-free",
+        "signature": "void powers(const float* w, size_t n, double alpha, float* out)",
+        "bind": {"w": "stats.in_sq_norm.data", "n": "weight.count", "alpha": "1",
+                 "out": "scores.data"}}]}
+      """)
+    #expect(
+      sentence { _ = try PluginCatalog(folders: []).plugin(manifest, hook: .scorer) }
+        == "In \"\(manifest)\" \"org.example.norm.caps\" is \"data-free\" but must be left out: the "
+        + "bindings ask for in_sq_norm.")
+  }
 }
