@@ -12,6 +12,7 @@
 #![allow(non_camel_case_types, clippy::missing_safety_doc)]
 
 use std::any::Any;
+use std::ffi::CStr;
 use std::os::raw::{c_char, c_void};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
@@ -84,6 +85,29 @@ impl Call {
         unsafe { (self.host().fail)(self.0, status, text.as_ptr() as *const c_char, text.len() as u64) }
     }
 
+    /// Memory of the host for this call, zeroed here: as good as a Vec, without its allocation.
+    pub fn scratch<T: Copy + Default>(&self, count: usize) -> Result<&mut [T], Failure> {
+        if count == 0 { return Ok(&mut []); }
+        let bytes = (count * std::mem::size_of::<T>()) as u64;
+        let block = unsafe { (self.host().scratch)(self.0, bytes, 64) } as *mut T;
+        if block.is_null() { return failure(E_NO_MEMORY, "the host has no scratch memory left"); }
+        for index in 0..count { unsafe { block.add(index).write(T::default()) } }
+        Ok(unsafe { std::slice::from_raw_parts_mut(block, count) })
+    }
+
+    /// Words of random stream `stream` from `offset` on: a function of the run's seed, the layer and
+    /// the position alone.
+    pub fn random(&self, stream: u64, offset: u64, words: &mut [u32]) -> Outcome {
+        self.check(unsafe {
+            (self.host().random)(self.0, stream, offset, words.as_mut_ptr(), words.len() as u64)
+        })
+    }
+
+    pub fn progress(&self, fraction: f64, text: &str) {
+        let bytes = text.as_ptr() as *const c_char;
+        unsafe { (self.host().progress)(self.0, fraction, bytes, text.len() as u64) }
+    }
+
     pub fn is_cancelled(&self) -> bool { unsafe { (self.host().cancelled)(self.0) != 0 } }
 
     /// The table "billhook.kernels/1".
@@ -139,6 +163,60 @@ impl Values {
     pub fn f64(&self, index: usize) -> f64 { unsafe { (*self.0.add(index)).u.f64 } }
     pub fn i64(&self, index: usize) -> i64 { unsafe { (*self.0.add(index)).u.i64 } }
     pub fn bool(&self, index: usize) -> bool { self.i64(index) != 0 }
+
+    /// The place of the chosen word among a choice's words.
+    pub fn choice(&self, index: usize) -> usize { self.i64(index) as usize }
+
+    pub fn string(&self, index: usize) -> String {
+        let text = unsafe { (*self.0.add(index)).u.str };
+        if text.is_null() { return String::new(); }
+        unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
+    }
+
+    pub fn i64_list(&self, index: usize) -> Vec<i64> {
+        let value = unsafe { &*self.0.add(index) };
+        if value.count == 0 { return Vec::new(); }
+        unsafe { std::slice::from_raw_parts(value.u.i64s, value.count as usize) }.to_vec()
+    }
+
+    pub fn f64_list(&self, index: usize) -> Vec<f64> {
+        let value = unsafe { &*self.0.add(index) };
+        if value.count == 0 { return Vec::new(); }
+        unsafe { std::slice::from_raw_parts(value.u.f64s, value.count as usize) }.to_vec()
+    }
+}
+
+/// Where a plugin puts its state.
+pub struct Writer(*const bh_writer);
+
+impl Writer {
+    /// Writes all bytes, in as many pieces as the host takes.
+    pub fn write(&self, mut bytes: &[u8]) -> Outcome {
+        while !bytes.is_empty() {
+            let data = bytes.as_ptr() as *const c_void;
+            let taken = unsafe { ((*self.0).write)(self.0, data, bytes.len() as u64) };
+            if taken <= 0 { return failure(E_IO, "the host takes no more state"); }
+            bytes = &bytes[taken as usize..];
+        }
+        Ok(())
+    }
+}
+
+/// Where a plugin gets its state back.
+pub struct Reader(*const bh_reader);
+
+impl Reader {
+    /// Reads exactly as many bytes as there are in `bytes`.
+    pub fn read(&self, mut bytes: &mut [u8]) -> Outcome {
+        while !bytes.is_empty() {
+            let data = bytes.as_mut_ptr() as *mut c_void;
+            let given = unsafe { ((*self.0).read)(self.0, data, bytes.len() as u64) };
+            if given < 0 { return failure(E_IO, "the state cannot be read"); }
+            if given == 0 { return failure(E_BAD_STATE, "the state ends too early"); }
+            bytes = &mut bytes[given as usize..];
+        }
+        Ok(())
+    }
 }
 
 /// A plugin's instance. Calls may overlap with `CAP_CONCURRENT`, so hooks take `&self`.
@@ -167,6 +245,46 @@ pub trait Quantizer: Instance {
         &self, call: Call, layer: &bh_layer, layout: &bh_qlayout, params: &bh_qparams,
         q: &bh_tensor, x: &bh_tensor,
     ) -> Outcome;
+}
+
+/// An instance that keeps what it saw. Calls to these never overlap with others.
+pub trait Stateful: Instance {
+    fn reset(&self, call: Call) -> Outcome;
+    fn save(&self, call: Call, writer: &Writer) -> Outcome;
+    fn load(&self, call: Call, reader: &Reader, version: u32) -> Outcome;
+}
+
+/// A scorer that sees what its layers do with the calibration data.
+pub trait LayerObserver: Scorer + Stateful {
+    /// Tensors that were not asked for are `None`.
+    fn observe(
+        &self, call: Call, layer: &bh_layer, input: Option<&bh_tensor>,
+        output: Option<&bh_tensor>, output_gradient: Option<&bh_tensor>,
+    ) -> Outcome;
+    /// Adds what another instance saw and saved.
+    fn merge(&self, call: Call, other: &Reader) -> Outcome;
+}
+
+/// A quantizer that sees the activations that it will quantize.
+pub trait ActivationObserver: Quantizer + Stateful {
+    fn observe(&self, call: Call, layer: &bh_layer, x: &bh_tensor) -> Outcome;
+}
+
+/// A quantizer that networks can be trained through.
+pub trait FakeQuantizer: Quantizer {
+    fn fake_quant(
+        &self, call: Call, layer: &bh_layer, layout: &bh_qlayout, params: &bh_qparams,
+        x: &bh_tensor, y: &bh_tensor,
+    ) -> Outcome;
+    fn fake_quant_grad(
+        &self, call: Call, layer: &bh_layer, layout: &bh_qlayout, params: &bh_qparams,
+        x: &bh_tensor, grad_y: &bh_tensor, grad_x: &bh_tensor,
+    ) -> Outcome;
+}
+
+/// An instance some of whose parameters must suit each other.
+pub trait Validated: Instance {
+    fn validate(values: &Values) -> Outcome;
 }
 
 unsafe extern "C" fn create<T: Instance>(
@@ -224,4 +342,5 @@ unsafe extern "C" fn dequantize<T: Quantizer>(
     })
 }
 
+include!("optional.rs");
 include!("declaration.rs");

@@ -1,6 +1,7 @@
 // The part of billhook.rs that declares plugins.
 
 use std::ffi::CString;
+use std::marker::PhantomData;
 
 /// The declaration of a parameter; its place among the others is its index in `Values`.
 pub struct Parameter(bh_param);
@@ -33,6 +34,42 @@ impl Parameter {
         made
     }
 
+    /// One of some words; the first is the default.
+    pub fn choice(key: &str, doc: &str, words: &[&str]) -> Self {
+        let mut made = Self::new(key, doc, TYPE_CHOICE);
+        let words: Vec<_> = words.iter().map(|word| permanent(word)).collect();
+        made.0.n_choices = words.len() as u32;
+        made.0.choices = Box::leak(words.into_boxed_slice()).as_ptr();
+        made
+    }
+
+    /// A text with its default.
+    pub fn string(key: &str, doc: &str, default: &str) -> Self {
+        let mut made = Self::new(key, doc, TYPE_STRING);
+        made.0.def.u.str = permanent(default);
+        made
+    }
+
+    /// Numbers with their default, and the lowest and highest value of each.
+    pub fn f64_list(key: &str, doc: &str, default: &[f64], min: f64, max: f64) -> Self {
+        let mut made = Self::new(key, doc, TYPE_F64_LIST);
+        made.0.def.count = default.len() as u32;
+        made.0.def.u.f64s = Box::leak(default.to_vec().into_boxed_slice()).as_ptr();
+        made.0.min = min;
+        made.0.max = max;
+        made
+    }
+
+    /// Whole numbers with their default, and the lowest and highest value of each.
+    pub fn i64_list(key: &str, doc: &str, default: &[i64], min: i64, max: i64) -> Self {
+        let mut made = Self::new(key, doc, TYPE_I64_LIST);
+        made.0.def.count = default.len() as u32;
+        made.0.def.u.i64s = Box::leak(default.to_vec().into_boxed_slice()).as_ptr();
+        made.0.min = min as f64;
+        made.0.max = max as f64;
+        made
+    }
+
     /// Yes or no, with its default.
     pub fn bool(key: &str, doc: &str, default: bool) -> Self {
         let mut made = Self::new(key, doc, TYPE_BOOL);
@@ -41,14 +78,18 @@ impl Parameter {
     }
 }
 
-/// The declaration of a plugin.
-pub struct Plugin {
+/// The declaration of a plugin whose instances are a `T`.
+pub struct Plugin<T> {
     raw: bh_plugin,
     parameters: Vec<*const bh_param>,
+    instances: PhantomData<T>,
 }
 
-impl Plugin {
-    fn new<T: Instance>(hook: u32, id: &str, vtable: *const c_void) -> Self {
+/// A declaration that is finished.
+pub struct Declared(*const bh_plugin);
+
+impl<T: Instance> Plugin<T> {
+    fn new(hook: u32, id: &str, vtable: *const c_void) -> Self {
         let null = std::ptr::null();
         // All that is not set is null or 0, which is what "not there" is in the ABI.
         let mut raw: bh_plugin = unsafe { std::mem::zeroed() };
@@ -59,7 +100,7 @@ impl Plugin {
         raw.create = Some(create::<T>);
         raw.destroy = Some(destroy::<T>);
         raw.vtable = vtable;
-        Self { raw, parameters: Vec::new() }
+        Self { raw, parameters: Vec::new(), instances: PhantomData }
     }
 
     pub fn name(mut self, text: &str) -> Self { self.raw.name = permanent(text); self }
@@ -77,45 +118,45 @@ impl Plugin {
         self
     }
 
-    fn finish(mut self) -> *const bh_plugin {
+    pub fn declared(mut self) -> Declared {
         self.raw.n_params = self.parameters.len() as u32;
         if !self.parameters.is_empty() {
             self.raw.params = Box::leak(self.parameters.into_boxed_slice()).as_ptr();
         }
-        Box::leak(Box::new(self.raw))
+        Declared(Box::leak(Box::new(self.raw)))
     }
 }
 
 /// Declares a scorer; give it at least a name, a summary and granularities.
-pub fn scorer<T: Scorer>(id: &str) -> Plugin {
+pub fn scorer<T: Scorer>(id: &str) -> Plugin<T> {
     let mut table: bh_scorer = unsafe { std::mem::zeroed() };
     table.struct_size = std::mem::size_of::<bh_scorer>() as u32;
     table.score = Some(score::<T>);
-    Plugin::new::<T>(HOOK_SCORER, id, leaked(table))
+    Plugin::new(HOOK_SCORER, id, leaked(table))
 }
 
 /// Declares a loss; give it at least a name and a summary.
-pub fn loss<T: Loss>(id: &str) -> Plugin {
+pub fn loss<T: Loss>(id: &str) -> Plugin<T> {
     let mut table: bh_loss = unsafe { std::mem::zeroed() };
     table.struct_size = std::mem::size_of::<bh_loss>() as u32;
     table.compute = Some(compute::<T>);
-    Plugin::new::<T>(HOOK_LOSS, id, leaked(table))
+    Plugin::new(HOOK_LOSS, id, leaked(table))
 }
 
 /// Declares a quantizer; give it at least a name and a summary.
-pub fn quantizer<T: Quantizer>(id: &str) -> Plugin {
+pub fn quantizer<T: Quantizer>(id: &str) -> Plugin<T> {
     let mut table: bh_quantizer = unsafe { std::mem::zeroed() };
     table.struct_size = std::mem::size_of::<bh_quantizer>() as u32;
     table.layout = Some(layout::<T>);
     table.calibrate = Some(calibrate::<T>);
     table.quantize = Some(quantize::<T>);
     table.dequantize = Some(dequantize::<T>);
-    Plugin::new::<T>(HOOK_QUANTIZER, id, leaked(table))
+    Plugin::new(HOOK_QUANTIZER, id, leaked(table))
 }
 
 /// Makes what the entry returns; use `module!`, which calls it once.
 pub fn declare_module(
-    id: &str, version: &str, vendor: &str, license: &str, plugins: Vec<Plugin>,
+    id: &str, version: &str, vendor: &str, license: &str, plugins: Vec<Declared>,
 ) -> &'static bh_module {
     let mut raw: bh_module = unsafe { std::mem::zeroed() };
     raw.magic = MAGIC;
@@ -127,7 +168,7 @@ pub fn declare_module(
     raw.version = permanent(version);
     raw.vendor = permanent(vendor);
     raw.license = permanent(license);
-    let plugins: Vec<_> = plugins.into_iter().map(Plugin::finish).collect();
+    let plugins: Vec<_> = plugins.into_iter().map(|plugin| plugin.0).collect();
     raw.n_plugins = plugins.len() as u64;
     raw.plugins = Box::leak(plugins.into_boxed_slice()).as_ptr();
     Box::leak(Box::new(raw))
@@ -144,7 +185,7 @@ macro_rules! module {
             // Written once, before anyone reads it.
             unsafe {
                 ONCE.call_once(|| {
-                    MODULE = $crate::declare_module($id, $version, $vendor, $license, vec![$($plugin),+]);
+                    MODULE = $crate::declare_module($id, $version, $vendor, $license, vec![$($plugin.declared()),+]);
                 });
                 MODULE
             }
@@ -158,4 +199,5 @@ fn permanent(text: &str) -> *const c_char {
     CString::new(bytes).unwrap_or_default().into_raw()
 }
 
-fn leaked<T>(value: T) -> *const c_void { Box::leak(Box::new(value)) as *const T as *const c_void }
+// Through a mutable reference, because a declaration may still fill in functions.
+fn leaked<T>(value: T) -> *const c_void { Box::leak(Box::new(value)) as *mut T as *const c_void }

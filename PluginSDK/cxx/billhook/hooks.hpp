@@ -2,6 +2,8 @@
 #ifndef BILLHOOK_HOOKS_HPP
 #define BILLHOOK_HOOKS_HPP
 
+#include <cstring>
+
 #include "billhook/parameter.hpp"
 
 namespace billhook {
@@ -62,7 +64,41 @@ BILLHOOK_DETECT(save);
 BILLHOOK_DETECT(load);
 BILLHOOK_DETECT(fake_quant);
 BILLHOOK_DETECT(fake_quant_grad);
+BILLHOOK_DETECT(validate);
+BILLHOOK_DETECT(pack);
 #undef BILLHOOK_DETECT
+
+// The table of "billhook.quant-export/1".
+template <class T>
+struct export_table {
+  static bh_quant_export make() {
+    bh_quant_export table{};
+    table.struct_size = sizeof table;
+    table.packed_bytes = [](void *self, bh_call *raw_call, const bh_layer *about,
+                            const bh_qlayout *layout, uint64_t *bytes) {
+      return guarded(raw_call, [&] {
+        *bytes = static_cast<T *>(self)->packed_bytes(call(raw_call), layer(about), *layout);
+      });
+    };
+    table.pack = [](void *self, bh_call *raw_call, const bh_layer *about, const bh_qlayout *layout,
+                    const bh_qparams *params, const bh_tensor *q, const bh_tensor *bytes) {
+      return guarded(raw_call, [&] {
+        static_cast<T *>(self)->pack(call(raw_call), layer(about), *layout, *params, tensor(q),
+                                     tensor(bytes));
+      });
+    };
+    table.unpack = [](void *self, bh_call *raw_call, const bh_layer *about,
+                      const bh_qlayout *layout, const bh_tensor *bytes, const bh_qparams *params,
+                      const bh_tensor *q) {
+      return guarded(raw_call, [&] {
+        static_cast<T *>(self)->unpack(call(raw_call), layer(about), *layout, tensor(bytes),
+                                       *params, tensor(q));
+      });
+    };
+    return table;
+  }
+  static inline const bh_quant_export table = make();
+};
 
 template <class T>
 struct instance {
@@ -73,6 +109,16 @@ struct instance {
       return guarded(raw_call, [&] { *self = new T(values(raw_values)); });
     };
     raw.destroy = [](void *self) { delete static_cast<T *>(self); };
+    if constexpr (has_validate<T>::value) {
+      raw.validate = [](bh_call *raw_call, const bh_value *raw_values) {
+        return guarded(raw_call, [&] { T::validate(values(raw_values)); });
+      };
+    }
+    if constexpr (has_pack<T>::value) {
+      raw.get_extension = [](const char *id) -> const void * {
+        return std::strcmp(id, BH_EXT_QUANT_EXPORT) == 0 ? &export_table<T>::table : nullptr;
+      };
+    }
     if constexpr (has_reset<T>::value) {
       raw.reset = [](void *self, bh_call *raw_call) {
         return guarded(raw_call, [&] { of(self).reset(call(raw_call)); });

@@ -21,12 +21,17 @@
 //              void fake_quant(call, layer, const bh_qlayout &, const bh_qparams &, tensor x, tensor y)
 //              void fake_quant_grad(call, layer, const bh_qlayout &, const bh_qparams &, tensor x,
 //                                   tensor grad_y, tensor grad_x)
-//   all:       void reset(call);  void save(call, writer);  void load(call, reader, uint32_t version)
+//              uint64_t packed_bytes(call, layer, const bh_qlayout &)
+//              void pack(call, layer, const bh_qlayout &, const bh_qparams &, tensor q, tensor bytes)
+//              void unpack(call, layer, const bh_qlayout &, tensor bytes, const bh_qparams &, tensor q)
+//   all:       static void validate(const billhook::values &)
+//              void reset(call);  void save(call, writer);  void load(call, reader, uint32_t version)
 //
 // Throw billhook::failure to say why something cannot be done; failure(BH_SKIP) declines a layer.
 #ifndef BILLHOOK_PLUGIN_HPP
 #define BILLHOOK_PLUGIN_HPP
 
+#include <initializer_list>
 #include <memory>
 #include <vector>
 
@@ -46,6 +51,13 @@ class plugin {
   plugin &needs(uint64_t flags) { return set(raw_->needs, flags); }
   // BH_GRANULARITY_BIT_* flags, or-ed.
   plugin &granularities(uint32_t flags) { return set(raw_->granularities, flags); }
+  // BH_DTYPE_*: element types that a scorer takes the weight of a whole layer in, beside float32.
+  plugin &weight_types(std::initializer_list<uint32_t> types) {
+    types_->assign(types);
+    raw_->dtypes = types_->data();
+    raw_->n_dtypes = static_cast<uint32_t>(types_->size());
+    return *this;
+  }
   // Of what `save` writes.
   plugin &state_version(uint32_t version) { return set(raw_->state_version, version); }
 
@@ -93,6 +105,7 @@ class plugin {
   // On the heap, and never freed: the host keeps the pointers as long as the process lives.
   bh_plugin *raw_ = new bh_plugin{};
   std::vector<const bh_param *> *parameters_ = new std::vector<const bh_param *>;
+  std::vector<uint32_t> *types_ = new std::vector<uint32_t>;
 };
 
 // The declaration of a scorer; give it at least a name, a summary and granularities.
