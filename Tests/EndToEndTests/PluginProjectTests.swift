@@ -27,6 +27,9 @@ struct PluginProjectTests {
     let shown = try BillhookProcess("plugin", "show", "my/my-first.so", folder: folder.path)
     #expect(shown.output.hasPrefix("org.example.my-first (\(hook)): "), "\(shown.errors)")
 
+    let validated = try shell("billhook plugin validate my/my-first.so --level pedantic")
+    #expect(validated.code == 0, "\(validated.output)")
+
     let few = "fashion-mnist:train,limit=100"
     let work =
       switch hook {

@@ -6,7 +6,7 @@ public import BillhookSDK
 
 final class SquaredDistance: LossHook {
   func compute(_ call: HostCall, _ io: bh_loss_io) throws(HookFailure) {
-    guard let teacher = io.teacher?.pointee.pointer(to: Float.self) else {
+    guard let teacher = io.teacher?.pointee else {
       throw HookFailure(BH_E_INVALID_ARG, "there is no teacher to compare with")
     }
     let rows = io.student.pointee.sizes[0]
@@ -15,12 +15,14 @@ final class SquaredDistance: LossHook {
     let gradient = io.grad_student_out?.pointee.pointer(to: Float.self)
     var total = 0.0
     var weightSum = 0.0
-    guard let student = io.student.pointee.pointer(to: Float.self) else { return }
+    // A batch without samples has no elements to point at.
+    let student = io.student.pointee.pointer(to: Float.self)
+    let wanted = teacher.pointer(to: Float.self)
     for row in 0..<rows {
       let weight = weights.map { Double($0[row]) } ?? 1
       var sum = 0.0
       for index in row * classes..<(row + 1) * classes {
-        let difference = Double(student[index]) - Double(teacher[index])
+        let difference = Double(student![index]) - Double(wanted![index])
         sum += difference * difference / 2
         gradient?[index] = Float(weight * difference * io.grad_scale)
       }
