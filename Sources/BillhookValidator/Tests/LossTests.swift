@@ -8,9 +8,7 @@ extension ConformanceTest {
       "gradient-check", .core, .loss, "BH-50",
       "the gradient is that of the loss, along 64 random directions"
     ) { subject in
-      let plugin = try subject.plugin()
-      let item = LossCase(12, 10)
-      try check(subject, plugin, item) { batch, step, direction in
+      try check(subject) { batch, step, direction in
         batch.student = zip(batch.student, direction).map { $0 + Float(step) * $1 }
       } gradient: {
         $0["grad_student_out"]?.floats ?? []
@@ -26,9 +24,8 @@ extension ConformanceTest {
       guard plugin.raw.needs & BH_NEED_FEATURES != 0 else {
         throw NotApplicable("the plugin uses no features")
       }
-      let item = LossCase(12, 10)
-      for index in item.features.indices {
-        try check(subject, plugin, item) { batch, step, direction in
+      for index in LossCase(12, 10).features.indices {
+        try check(subject) { batch, step, direction in
           batch.studentFeatures[index] = zip(batch.studentFeatures[index], direction)
             .map { $0 + Float(step) * $1 }
         } gradient: {
@@ -42,15 +39,11 @@ extension ConformanceTest {
       "sum-additivity", .core, .loss, "BH-50",
       "the loss of a batch is the sum of the losses of its halves"
     ) { subject in
-      let plugin = try subject.plugin()
-      let item = LossCase(12, 10)
-      let batch = item.batch(Numbers(seed: plugin.seed), plugin)
-      let instance = try ProbeInstance(plugin)
-      defer { instance.end() }
-      let whole = try item.compute(instance, batch, Surroundings())
-      try applicable(whole)
+      let loss = try LossProbe(subject)
+      defer { loss.end() }
+      let whole = try loss.ordinaryAnswer()
       let halves = try [Array(0..<5), Array(5..<12)].map {
-        try item.compute(instance, batch.rows($0), Surroundings())
+        try loss.answer(loss.batch.rows($0))
       }
       for (name, total, parts) in [
         ("loss_sum_out", whole.lossSum, halves.map(\.lossSum)),
@@ -67,15 +60,11 @@ extension ConformanceTest {
       "grad-scale-linear", .strict, .loss, "BH-50",
       "the gradient is proportional to grad_scale, the loss does not depend on it"
     ) { subject in
-      let plugin = try subject.plugin()
-      var item = LossCase(12, 10)
-      let batch = item.batch(Numbers(seed: plugin.seed), plugin)
-      let instance = try ProbeInstance(plugin)
-      defer { instance.end() }
-      let one = try item.compute(instance, batch, Surroundings())
-      try applicable(one)
-      item.gradientScale *= 4
-      let four = try item.compute(instance, batch, Surroundings())
+      var loss = try LossProbe(subject)
+      defer { loss.end() }
+      let one = try loss.ordinaryAnswer()
+      loss.item.gradientScale *= 4
+      let four = try loss.answer()
       try subject.require(
         one.lossSum == four.lossSum,
         "the loss is \(one.lossSum), and \(four.lossSum) for a grad_scale of four times as much")
@@ -90,15 +79,11 @@ extension ConformanceTest {
       "no-grad-mode", .core, .loss, "BH-52",
       "without BH_LOSS_WANT_GRAD the loss is the same and no gradient is written"
     ) { subject in
-      let plugin = try subject.plugin()
-      var item = LossCase(12, 10)
-      let batch = item.batch(Numbers(seed: plugin.seed), plugin)
-      let instance = try ProbeInstance(plugin)
-      defer { instance.end() }
-      let with = try item.compute(instance, batch, Surroundings())
-      try applicable(with)
-      item.wantsGradient = false
-      let without = try item.compute(instance, batch, Surroundings())
+      var loss = try LossProbe(subject)
+      defer { loss.end() }
+      let with = try loss.ordinaryAnswer()
+      loss.item.wantsGradient = false
+      let without = try loss.answer()
       try subject.require(
         !without.isFailure, "without a gradient it returned \(without.described)")
       try subject.require(
@@ -109,37 +94,31 @@ extension ConformanceTest {
       "null-labels", .core, .loss, "BH-53",
       "without labels, or without a teacher, there is a result or BH_E_INVALID_ARG"
     ) { subject in
-      let plugin = try subject.plugin()
-      let instance = try ProbeInstance(plugin)
-      defer { instance.end() }
-      try applicable(try plugin.answer(instance))
+      var loss = try LossProbe(subject)
+      defer { loss.end() }
+      _ = try loss.ordinaryAnswer()
       for (labels, teacher) in [(false, true), (true, false), (false, false)] {
-        var item = LossCase(12, 10)
-        item.hasLabels = labels
-        item.hasTeacher = teacher
-        let observation = try item.compute(
-          instance, item.batch(Numbers(seed: plugin.seed), plugin), Surroundings())
+        loss.item.hasLabels = labels
+        loss.item.hasTeacher = teacher
+        loss.item.hasWeights = true
+        let observation = try loss.answer(loss.newBatch())
         try subject.require(
           !observation.isFailure || observation.status == BH_E_INVALID_ARG,
           "with labels \(labels) and teacher \(teacher) it returned \(observation.described)")
         // Weights may be null too.
-        item.hasWeights = false
-        _ = try item.compute(
-          instance, item.batch(Numbers(seed: plugin.seed), plugin), Surroundings())
+        loss.item.hasWeights = false
+        _ = try loss.answer(loss.newBatch())
       }
     },
     ConformanceTest(
       "ignored-labels", .core, .loss, "BH-51",
       "the label -100 reads no class; a batch of nothing else has a finite loss"
     ) { subject in
-      let plugin = try subject.plugin()
-      let item = LossCase(9, 10)
-      var batch = item.batch(Numbers(seed: plugin.seed), plugin)
-      batch.labels = [Int32](repeating: Int32(BH_LABEL_IGNORED), count: 9)
-      let instance = try ProbeInstance(plugin)
-      defer { instance.end() }
-      try applicable(try plugin.answer(instance))
-      let observation = try item.compute(instance, batch, Surroundings())
+      var loss = try LossProbe(subject)
+      defer { loss.end() }
+      _ = try loss.ordinaryAnswer()
+      loss.batch.labels = loss.batch.labels?.map { _ in Int32(BH_LABEL_IGNORED) }
+      let observation = try loss.answer()
       try subject.require(
         !observation.isFailure, "with ignored labels it returned \(observation.described)")
       let gradient = observation["grad_student_out"]?.floats ?? []
@@ -150,14 +129,11 @@ extension ConformanceTest {
     ConformanceTest(
       "large-logits", .core, .loss, "BH-50", "logits of ±10,000 give a finite loss and gradient"
     ) { subject in
-      let plugin = try subject.plugin()
-      var item = LossCase(12, 10)
-      item.logitScale = 10_000
-      let instance = try ProbeInstance(plugin)
-      defer { instance.end() }
-      try applicable(try plugin.answer(instance))
-      let observation = try item.compute(
-        instance, item.batch(Numbers(seed: plugin.seed), plugin), Surroundings())
+      var loss = try LossProbe(subject)
+      defer { loss.end() }
+      _ = try loss.ordinaryAnswer()
+      loss.item.logitScale = 10_000
+      let observation = try loss.answer(loss.newBatch())
       try subject.require(
         !observation.isFailure, "with large logits it returned \(observation.described)")
       let gradient = observation["grad_student_out"]?.floats ?? []
@@ -169,19 +145,16 @@ extension ConformanceTest {
       "teacher-equals-student", .strict, .loss, "BH-50",
       "a student that answers as its teacher has a lower loss than one that does not"
     ) { subject in
-      let plugin = try subject.plugin()
-      var item = LossCase(12, 10)
-      item.hasLabels = plugin.raw.needs & BH_NEED_LABELS != 0
-      let instance = try ProbeInstance(plugin)
-      defer { instance.end() }
-      var batch = item.batch(Numbers(seed: plugin.seed), plugin)
-      let apart = try item.compute(instance, batch, Surroundings())
+      var loss = try LossProbe(subject)
+      defer { loss.end() }
+      if loss.plugin.raw.needs & BH_NEED_LABELS == 0 { loss.batch.labels = nil }
+      let apart = try loss.answer()
       guard apart.status == BH_OK else {
         throw NotApplicable("without labels it returned \(apart.described)")
       }
-      batch.student = batch.teacher ?? batch.student
-      batch.studentFeatures = batch.teacherFeatures
-      let together = try item.compute(instance, batch, Surroundings())
+      loss.batch.student = loss.batch.teacher ?? loss.batch.student
+      loss.batch.studentFeatures = loss.batch.teacherFeatures
+      let together = try loss.answer()
       try subject.require(
         together.lossSum <= apart.lossSum,
         "the loss is \(together.lossSum) when both answer the same and \(apart.lossSum) when not")
@@ -190,15 +163,11 @@ extension ConformanceTest {
       "batch-permutation", .strict, .loss, "BH-50",
       "samples in another order have the same loss, and each its own gradient"
     ) { subject in
-      let plugin = try subject.plugin()
-      let item = LossCase(12, 10)
-      let batch = item.batch(Numbers(seed: plugin.seed), plugin)
-      let instance = try ProbeInstance(plugin)
-      defer { instance.end() }
+      let loss = try LossProbe(subject)
+      defer { loss.end() }
       let order = (0..<12).map { $0 * 5 % 12 }
-      let straight = try item.compute(instance, batch, Surroundings())
-      try applicable(straight)
-      let mixed = try item.compute(instance, batch.rows(order), Surroundings())
+      let straight = try loss.ordinaryAnswer()
+      let mixed = try loss.answer(loss.batch.rows(order))
       try subject.require(
         abs(straight.lossSum - mixed.lossSum) <= 1e-5 * max(abs(straight.lossSum), 1e-3),
         "the loss is \(straight.lossSum), and \(mixed.lossSum) in another order")
@@ -217,39 +186,30 @@ extension ConformanceTest {
     },
   ]
 
-  private static func applicable(_ observation: Observation) throws {
-    guard observation.status == BH_OK else {
-      throw NotApplicable("an ordinary batch returned \(observation.described)")
-    }
-  }
-
   /// Central differences in double: the plugin's sum is a double, its inputs are float32, so the
   /// step is the cube root of float32's precision times the size of a logit.
   private static func check(
-    _ subject: Subject, _ plugin: ProbePlugin, _ item: LossCase,
+    _ subject: Subject,
     move: (inout LossCase.Batch, Double, [Float]) -> Void,
     gradient: (Observation) -> [Float], count: (LossCase.Batch) -> Int
   ) throws {
-    let instance = try ProbeInstance(plugin)
-    defer { instance.end() }
-    var item = item
-    item.logitScale = 1
-    let batch = item.batch(Numbers(seed: plugin.seed), plugin)
-    let here = try item.compute(instance, batch, Surroundings())
-    try applicable(here)
-    let analytic = gradient(here).map(Double.init)
+    var loss = try LossProbe(subject)
+    defer { loss.end() }
+    loss.item.logitScale = 1
+    loss.batch = loss.newBatch()
+    let analytic = gradient(try loss.ordinaryAnswer()).map(Double.init)
     let size = (analytic.reduce(0) { $0 + $1 * $1 }).squareRoot()
     let step = 1.0 / 64
     for number in 0..<64 {
-      let direction = Numbers(seed: plugin.seed).signed(count(batch), stream: 900 + UInt64(number))
-      var ahead = batch
+      let direction = Numbers(seed: loss.plugin.seed)
+        .signed(count(loss.batch), stream: 900 + UInt64(number))
+      var ahead = loss.batch
       move(&ahead, step, direction)
-      var behind = batch
+      var behind = loss.batch
       move(&behind, -step, direction)
       let difference =
-        try item.compute(instance, ahead, Surroundings()).lossSum
-        - item.compute(instance, behind, Surroundings()).lossSum
-      let measured = difference / (2 * step) * item.gradientScale
+        try loss.answer(ahead).lossSum - loss.answer(behind).lossSum
+      let measured = difference / (2 * step) * loss.item.gradientScale
       let claimed = zip(analytic, direction).reduce(0) { $0 + $1.0 * Double($1.1) }
       let length = (direction.reduce(0) { $0 + Double($1 * $1) }).squareRoot()
       // Relative to what a direction of this length can show at most.
