@@ -30,7 +30,8 @@ public final class Scorer {
   ///     it as it is when its descriptor's `weightTypes` has the type, else as float32.
   ///   - mask: 1 = keep, 0 = already pruned, float32, shape of `weight`; nil on the first step.
   /// - Returns: Finite float32 scores in the shape that the granularity fixes: the weight's, `[O]`,
-  ///   `[I]`, or the number of blocks along the output channels and along the inputs; nil when the plugin skips the layer.
+  ///   `[I]`, or the number of blocks along the output channels and along the inputs; nil when the
+  ///   plugin skips the layer.
   /// - Throws: ``PluginError``.
   public func score(
     _ layer: LayerContext, granularity: Granularity, block: BlockShape? = nil, weight: Tensor,
@@ -56,10 +57,9 @@ public final class Scorer {
     input.weight = tensors.input(weight)
     if descriptor.needs.contains(.previousMask) { input.mask = tensors.input(mask) }
 
-    var scores = Tensor(zeros: shape)
+    var scores = Tensor(unwritten: shape)
     let status = try scores.withUnsafeMutableElements(of: Float.self) {
       (out) throws(PluginError) in
-      out.update(repeating: .nan)
       let view = tensors.view(out.baseAddress, .float32, shape: shape)
       let status = try layer.withLayer(shape: weight.shape) { (cLayer) throws(PluginError) in
         try instance.context(layer).run("score") { call in

@@ -16,8 +16,8 @@ public final class Storage: @unchecked Sendable {
   let isReadOnly: Bool
   private let release: @Sendable (UnsafeMutableRawPointer) -> Void
 
-  /// Allocates `byteCount` bytes, all zero.
-  public init(byteCount: Int) {
+  /// Allocates `byteCount` bytes, each of the same value.
+  public init(byteCount: Int, filledWith byte: UInt8 = 0) {
     precondition(byteCount >= 0, "a storage of \(byteCount) bytes")
     self.byteCount = byteCount
     isReadOnly = false
@@ -31,10 +31,11 @@ public final class Storage: @unchecked Sendable {
       madvise(pages, byteCount, 14 /* MADV_HUGEPAGE */)
       base = pages
       release = { munmap($0, byteCount) }
+      if byte != 0 { pages.initializeMemory(as: UInt8.self, repeating: byte, count: byteCount) }
       return
     }
     base = .allocate(byteCount: max(byteCount, 1), alignment: Self.alignment)
-    base.initializeMemory(as: UInt8.self, repeating: 0, count: max(byteCount, 1))
+    base.initializeMemory(as: UInt8.self, repeating: byte, count: max(byteCount, 1))
     release = { $0.deallocate() }
   }
 

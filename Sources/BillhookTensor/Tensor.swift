@@ -23,13 +23,25 @@ public struct Tensor: Sendable {
   /// The shape must be one that ``elementCount(of:elementType:)`` accepts; shapes that come from
   /// outside are checked there first.
   public init(zeros shape: [Int], _ elementType: ElementType = .float32) {
+    self.init(shape, elementType, filledWith: 0)
+  }
+
+  /// Makes a float32 tensor of NaN, in which an element that nobody writes can be seen.
+  ///
+  /// The shape must be one that ``elementCount(of:elementType:)`` accepts.
+  public init(unwritten shape: [Int]) {
+    // Bits that are all one are a quiet NaN, and one byte to repeat is the fastest to write.
+    self.init(shape, .float32, filledWith: 0xFF)
+  }
+
+  private init(_ shape: [Int], _ elementType: ElementType, filledWith byte: UInt8) {
     guard let count = Self.elementCount(of: shape, elementType: elementType) else {
       preconditionFailure("shape \(shape) of \(elementType) cannot be addressed")
     }
     self.elementType = elementType
     self.shape = shape
     self.count = count
-    storage = Storage(byteCount: count * elementType.byteCount)
+    storage = Storage(byteCount: count * elementType.byteCount, filledWith: byte)
     byteOffset = 0
   }
 
