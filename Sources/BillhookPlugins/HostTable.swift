@@ -13,7 +13,7 @@ enum HostTable {
       to: bh_host(
         struct_size: UInt32(MemoryLayout<bh_host>.size), abi_major: UInt16(BH_ABI_MAJOR),
         abi_minor: UInt16(BH_ABI_MINOR), name: UnsafePointer(cString("billhook")),
-        version: UnsafePointer(cString("0.1.0")), log: log, fail: fail, scratch: scratch,
+        version: UnsafePointer(cString(billhookVersion)), log: log, fail: fail, scratch: scratch,
         parallel_for: parallelFor, cancelled: cancelled, progress: progress, random: random,
         get_extension: getExtension))
     return UnsafePointer(table)

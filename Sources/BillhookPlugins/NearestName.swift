@@ -1,18 +1,20 @@
 /// The names that somebody may have meant, nearest first, at most three.
 ///
-/// A name counts when at most a third of its letters (and two at least) must change, or when one
-/// contains the other. Equal distances keep the order of `names`.
-func nearestNames(to name: String, in names: [String]) -> [String] {
+/// A name counts when at most a third of the longer word's letters (and two at least) must change,
+/// or when one contains the other. Equal distances keep the order of `names`.
+package func nearestNames(to name: String, in names: [String]) -> [String] {
   let wanted = name.lowercased()
   let ranked = names.enumerated().compactMap { index, candidate -> (Int, Int, String)? in
     // The last part alone is what people type: "magnitud" for "org.billhook.magnitude".
     let last = candidate.split(separator: ".").last.map(String.init) ?? candidate
-    let distance =
-      [candidate, last]
-      .map { editDistance(wanted, $0.lowercased()) }.min() ?? 0
-    let limit = max(2, wanted.utf8.count / 3)
-    let contained = wanted.utf8.count >= 3 && candidate.lowercased().contains(wanted)
-    return distance <= limit || contained ? (min(distance, limit + 1), index, candidate) : nil
+    let (distance, longer) = [candidate, last].map {
+      (editDistance(wanted, $0.lowercased()), max(wanted.utf8.count, $0.utf8.count))
+    }.min { $0.0 < $1.0 } ?? (0, 0)
+    let limit = max(2, longer / 3)
+    // A short word must keep at least one letter, or "a" would suggest "mlp".
+    let isNear = distance <= limit && distance < longer
+    let isContained = wanted.utf8.count >= 3 && candidate.lowercased().contains(wanted)
+    return isNear || isContained ? (min(distance, limit + 1), index, candidate) : nil
   }
   return ranked.sorted { ($0.0, $0.1) < ($1.0, $1.1) }.prefix(3).map(\.2)
 }

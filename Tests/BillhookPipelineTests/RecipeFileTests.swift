@@ -189,6 +189,17 @@ import Testing
       ])
   }
 
+  @Test func `a misspelt key that is required is one problem`() {
+    #expect(
+      problems("version: 1\nmodle: a.onnx\noutput: o\nstages:\n  - evaluate: {}")
+        .map(\.description) == [
+          """
+          line 2, "modle": There is no key "modle" here. Did you mean "model"? Keys: version, model, \
+          data, seed, output, stages.
+          """
+        ])
+  }
+
   @Test(arguments: ["../x.onnx", "a/b.onnx", ".hidden", "report.json"])
   func `save takes plain names only`(name: String) {
     let found = problems(

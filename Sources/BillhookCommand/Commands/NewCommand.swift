@@ -26,19 +26,18 @@ struct NewCommand: ParsableCommand {
   @OptionGroup var json: JSONFlag
   @OptionGroup var global: GlobalOptions
 
+  private var network: NewNetwork {
+    NewNetwork(
+      architecture: architecture, width: width, channels: channels, classes: classes, image: image,
+      seed: seed.seed)
+  }
+
   func validate() throws {
-    let known = NewNetwork.architectures.map(\.name)
-    guard known.contains(architecture) else {
-      throw ValidationError(
-        PipelineError.unknownArchitecture(architecture, known: known).description)
-    }
+    try usage { try network.checkOptions() }
   }
 
   func run() throws {
     let session = global.start()
-    let network = NewNetwork(
-      architecture: architecture, width: width, channels: channels, classes: classes, image: image,
-      seed: seed.seed)
     let report = try network.write(to: output.output)
     try session.show(report, asJSON: json.json) { report.text() }
   }

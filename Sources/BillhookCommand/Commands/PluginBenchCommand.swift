@@ -12,7 +12,7 @@ extension PluginCommand {
     @Argument(
       help: .init(
         "A plugin's id, or a library's path.", valueName: "id|path[?key=value&…]"),
-      transform: { text in try usage { () throws(PipelineError) in try PluginChoice(text: text) } })
+      transform: { text in try usage { try PluginChoice(text: text) } })
     var plugin: PluginChoice
     @Option(help: "scorer, loss or quantizer, when the name alone is not clear.")
     var hook: PluginDescriptor.Hook?

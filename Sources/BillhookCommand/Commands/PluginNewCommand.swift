@@ -25,7 +25,7 @@ extension PluginCommand {
     }
 
     func validate() throws {
-      try usage { () throws(PipelineError) in try project.check() }
+      try usage { try project.check() }
     }
 
     func run() throws {

@@ -22,7 +22,7 @@ struct SweepCommand: ParsableCommand {
   @OptionGroup var output: OutputFolderOption
   @Option(
     help: .init("A scorer plugin; may be repeated.", valueName: "id|path[?key=value&…]"),
-    transform: { text in try usage { () throws(PipelineError) in try PluginChoice(text: text) } })
+    transform: { text in try usage { try PluginChoice(text: text) } })
   var scorer: [PluginChoice]
   @Option(
     help: .init("The fractions to remove, with commas; may be repeated.", valueName: "ratios"),
@@ -61,7 +61,7 @@ struct SweepCommand: ParsableCommand {
   }
 
   func validate() throws {
-    try usage { () throws(PipelineError) in try sweep.check() }
+    try usage { try sweep.check() }
   }
 
   func run() throws {

@@ -66,17 +66,9 @@ public enum NetworkTemplate: String, CaseIterable, Sendable {
   public func make(
     width: Int? = nil, channels: Int? = nil, classes: Int = 10, image: Int = 28, seed: UInt64 = 0
   ) throws(GraphError) -> Graph {
+    try checkOptions(width: width, channels: channels, classes: classes, image: image)
     let channels = channels ?? defaultChannels
-    if let width, defaultWidth == nil {
-      throw .wrongTemplateOption(
-        template: rawValue, option: "width", found: width, expected: "none: its widths are fixed")
-    }
     let width = width ?? defaultWidth ?? 0
-    if defaultWidth != nil { try check("width", width, self == .mlp ? 4...1024 : 1...1024) }
-    try check("channels", channels, 1...64)
-    try check("classes", classes, 1...100_000)
-    try check("image", image, smallestImage...512)
-    try checkSize(width: width, channels: channels, classes: classes, image: image)
     var builder = NetworkBuilder(name: rawValue, channels: channels, image: image, seed: seed)
     switch self {
     case .simplenet: builder.addSimpleNet(width: width, image: image, classes: classes)
@@ -98,6 +90,23 @@ public enum NetworkTemplate: String, CaseIterable, Sendable {
         ))
     if isFashion { graph.classNames = Preprocessing.fashionMNISTClasses }
     return graph
+  }
+
+  /// Checks what ``make(width:channels:classes:image:seed:)`` takes, without making anything.
+  public func checkOptions(
+    width: Int?, channels: Int?, classes: Int, image: Int
+  ) throws(GraphError) {
+    if let width, defaultWidth == nil {
+      throw .wrongTemplateOption(
+        template: rawValue, option: "width", found: width, expected: "none: its widths are fixed")
+    }
+    let channels = channels ?? defaultChannels
+    let width = width ?? defaultWidth ?? 0
+    if defaultWidth != nil { try check("width", width, self == .mlp ? 4...1024 : 1...1024) }
+    try check("channels", channels, 1...64)
+    try check("classes", classes, 1...100_000)
+    try check("image", image, smallestImage...512)
+    try checkSize(width: width, channels: channels, classes: classes, image: image)
   }
 
   /// The smallest image that leaves a pixel behind every pooling layer.

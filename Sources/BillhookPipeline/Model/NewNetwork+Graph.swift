@@ -1,22 +1,34 @@
 internal import BillhookFormats
 public import BillhookGraph
+internal import BillhookPlugins
 internal import OrderedCollections
 
 extension NewNetwork {
   /// The network with fresh weights.
   ///
-  /// - Throws: ``PipelineError/unknownArchitecture(_:known:)``, `GraphError` for sizes that the
-  ///   architecture cannot have.
+  /// - Throws: As ``checkOptions()``.
   public func graph(defaultSeed: UInt64) throws -> Graph {
-    guard let template = NetworkTemplate(rawValue: architecture) else {
-      throw PipelineError.unknownArchitecture(
-        architecture, known: NetworkTemplate.allCases.map(\.rawValue))
-    }
-    var graph = try template.make(
+    var graph = try template().make(
       width: width, channels: channels, classes: classes, image: image, seed: seed ?? defaultSeed)
     graph.metadata[Provenance.Key.version] = billhookVersion
     graph.metadata[Provenance.Key.seed] = "\(seed ?? defaultSeed)"
     return graph
+  }
+
+  /// Checks the options without making the network.
+  ///
+  /// - Throws: ``PipelineError/unknownArchitecture(_:known:)``, `GraphError` for sizes that the
+  ///   architecture cannot have.
+  public func checkOptions() throws {
+    try template().checkOptions(width: width, channels: channels, classes: classes, image: image)
+  }
+
+  private func template() throws -> NetworkTemplate {
+    guard let template = NetworkTemplate(rawValue: architecture) else {
+      throw PipelineError.unknownArchitecture(
+        architecture, known: NetworkTemplate.allCases.map(\.rawValue))
+    }
+    return template
   }
 
   /// Writes the network with fresh weights to an ONNX file and describes it.

@@ -8,6 +8,8 @@ struct SectionReader {
   let path: String
   private let entries: [RecipeValue.Entry]
   private let problems: ProblemList
+  /// The keys that unknown ones seem to mean.
+  private var misspelt: [String] = []
 
   init(_ value: RecipeValue, _ section: RecipeSection, path: String, problems: ProblemList) {
     self.section = section
@@ -31,8 +33,10 @@ struct SectionReader {
         "There is no key \"\(entry.key)\" here.\(suggestion(for: entry.key, in: known)) "
           + "Keys: \(known.joined(separator: ", ")).")
     }
+    misspelt = entries.filter { section[$0.key] == nil }
+      .compactMap { nearestNames(to: $0.key, in: known).first }
     for key in section.keys where key.isRequired && self[key.name] == nil {
-      problems.add(value.line, path, "The key \"\(key.name)\" is missing: \(key.doc)")
+      note(key.name, at: value.line, path, "The key \"\(key.name)\" is missing: \(key.doc)")
     }
   }
 
@@ -46,7 +50,13 @@ struct SectionReader {
 
   func line(_ key: String) -> Int? { entries.first { $0.key == key }?.line }
 
-  func note(_ key: String, _ sentence: String) { problems.add(line(key), join(key), sentence) }
+  func note(_ key: String, _ sentence: String) { note(key, at: line(key), join(key), sentence) }
+
+  private func note(_ key: String, at line: Int?, _ place: String, _ sentence: String) {
+    // What a misspelt key leaves missing is said where it is misspelt.
+    guard !misspelt.contains(key) else { return }
+    problems.add(line, place, sentence)
+  }
 
   // MARK: - Values by kind
 
@@ -108,7 +118,9 @@ struct SectionReader {
     guard case .scalar(let text, _) = value.content, words.contains(text) else {
       var hint = ""
       if case .scalar(let text, _) = value.content { hint = suggestion(for: text, in: words) }
-      note(key, "Found \(value.kindName), but one of \(words.joined(separator: ", ")) is needed.\(hint)")
+      note(
+        key,
+        "Found \(value.kindName), but one of \(words.joined(separator: ", ")) is needed.\(hint)")
       return nil
     }
     return text
@@ -203,7 +215,9 @@ struct SectionReader {
         "Found \(entry.value.kindName), but a parameter is one value or a list of values.")
       return nil
     }
-    guard name == nil || name == standard.plugin else { return PluginChoice(name!, parameters: given) }
+    guard name == nil || name == standard.plugin else {
+      return PluginChoice(name!, parameters: given)
+    }
     // What a person sets replaces the standard parameter of that name; the others stay.
     let kept = standard.parameters.filter { old in !given.contains { $0.key == old.key } }
     return PluginChoice(standard.plugin, parameters: kept + given)

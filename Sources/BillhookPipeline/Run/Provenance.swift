@@ -3,9 +3,6 @@ public import BillhookPlugins
 internal import Foundation
 internal import OrderedCollections
 
-/// The version of Billhook that writes files.
-public let billhookVersion = "0.1.0"
-
 /// A plugin that took part, and how it was set.
 public struct PluginUse: Sendable, Codable, Equatable {
   public struct Parameter: Sendable, Codable, Equatable {

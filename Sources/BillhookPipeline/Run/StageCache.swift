@@ -1,5 +1,6 @@
 internal import BillhookFormats
 internal import BillhookGraph
+internal import BillhookPlugins
 internal import Foundation
 
 /// Finished stages in a folder, each under the hash of all that it depends on.
