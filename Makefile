@@ -10,7 +10,7 @@ SWIFT_FILES = Package.swift Plugins PluginSDK Sources Tests
 KERNEL_FILES = Sources/BillhookKernels/*.cc Sources/BillhookKernels/*.h
 
 .DEFAULT_GOAL = help
-.PHONY: help setup build test demo bench onnx-conformance freeze format lint install clean
+.PHONY: help setup build test demo bench fuzz onnx-conformance freeze format lint install clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 24
@@ -44,6 +44,12 @@ onnx-conformance: ## run ONNX's own operator tests and list those that fail
 	@.ci/setup onnx >&2
 	@swift build $(FLAGS) --product billhook-conformance >&2
 	@$(BINARIES)/billhook-conformance --table docs/onnx-support.md
+
+FUZZ_SECONDS ?= 60
+
+fuzz: ## fuzz the readers with AddressSanitizer, FUZZ_SECONDS=60 each
+	@.ci/setup >&2
+	@.ci/fuzz $(FUZZ_SECONDS)
 
 format: ## format the sources
 	swift format format -i -r --parallel $(SWIFT_FILES)

@@ -43,6 +43,7 @@ let package = Package(
   name: "billhook",
   products: [
     .library(name: "Billhook", targets: ["Billhook"]),
+    .library(name: "BillhookFormats", targets: ["BillhookFormats", "BillhookGraph"]),
     .executable(name: "billhook", targets: ["BillhookCommand"]),
     .executable(name: "billhook-worker", targets: ["BillhookWorker"]),
     .executable(name: "billhook-benchmark", targets: ["BillhookBenchmark"]),
