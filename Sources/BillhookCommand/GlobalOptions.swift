@@ -107,16 +107,38 @@ struct ParameterOptions: ParsableArguments {
   var parameters: [PluginChoice.Parameter] = []
 }
 
+/// `--input name=file.npy`, repeated.
+struct NamedFileOptions: ParsableArguments {
+  @Option(
+    help: .init("An array for an input; repeat for each input.", valueName: "name=file.npy"),
+    transform: { text in
+      // Input names may hold "=": what follows the last one is the file.
+      guard let equals = text.lastIndex(of: "="), equals != text.startIndex else {
+        throw ValidationError("Write NAME=FILE.npy.")
+      }
+      return NamedFile(
+        name: String(text[..<equals]), path: String(text[text.index(after: equals)...]))
+    })
+  var input: [NamedFile] = []
+
+  struct NamedFile {
+    var name: String
+    var path: String
+  }
+
+  var files: [(name: String, path: String)] { input.map { ($0.name, $0.path) } }
+}
+
 /// Checks a stage while the command line is validated, so that a wrong number is a usage error.
 func checkUsage(_ stage: Stage) throws {
-  try usage { () throws(PipelineError) in try stage.checkNumbers() }
+  try usage { try stage.checkNumbers() }
 }
 
 /// Makes what is wrong with a setting a usage error.
-func usage<Value>(_ body: () throws(PipelineError) -> Value) throws -> Value {
+func usage<Value>(_ body: () throws -> Value) throws -> Value {
   do {
     return try body()
   } catch {
-    throw ValidationError(error.description)
+    throw ValidationError("\(error)")
   }
 }

@@ -106,7 +106,8 @@ public enum PipelineError: Error, Equatable, CustomStringConvertible {
     case .unknownInputShape(let model, let input, let shape):
       """
       The input "\(input)" of "\(model)" has the shape [\(shape.joined(separator: ", "))]; only its \
-      first axis, the batch, may be without a size here. Fix the other sizes in the file.
+      first axis, the batch, may be without a size here. Fix the other sizes in the file, or give \
+      bench the arrays with --input.
       """
     }
   }

@@ -71,13 +71,15 @@ public final class InferencePlan {
   ///
   /// - Parameters:
   ///   - inputs: By input name; shapes as the graph states them with `batchSize` bound.
+  ///   - profiler: Notes the time of each operation.
   ///   - observe: Called for each observed value as soon as it is computed, with the tensor in
   ///     plain row-major layout (valid beyond the call).
   /// - Returns: The graph's outputs by name.
   /// - Throws: ``RuntimeError`` when an input is missing, unknown or of the wrong shape; whatever
   ///   `observe` throws.
   public func run(
-    _ inputs: [String: Tensor], observe: ((_ name: String, _ value: Tensor) throws -> Void)? = nil
+    _ inputs: [String: Tensor], profiler: Profiler? = nil,
+    observe: ((_ name: String, _ value: Tensor) throws -> Void)? = nil
   ) throws -> [String: Tensor] {
     try check(inputs)
     var values = inputs
@@ -87,7 +89,8 @@ public final class InferencePlan {
       }
     }
     for piece in pieces {
-      let results = try piece.run(values, in: graph, observed: observed, observe: observe)
+      let results = try piece.run(
+        values, in: graph, observed: observed, profiler: profiler, observe: observe)
       values.merge(results) { _, new in new }
       for name in piece.lastReads { values[name] = nil }
     }

@@ -47,14 +47,16 @@ public final class InferenceSession {
   ///
   /// - Parameters:
   ///   - inputs: A tensor for each input of the graph, by name.
+  ///   - profiler: Notes the time of each operation.
   ///   - observe: Called for each observed value as soon as it is computed.
   /// - Returns: The graph's outputs by name.
   /// - Throws: ``RuntimeError`` when an input is missing, unknown, or contradicts what the graph
   ///   states of it, or when a node cannot be run.
   public func run(
-    _ inputs: [String: Tensor], observe: ((_ name: String, _ value: Tensor) throws -> Void)? = nil
+    _ inputs: [String: Tensor], profiler: Profiler? = nil,
+    observe: ((_ name: String, _ value: Tensor) throws -> Void)? = nil
   ) throws -> [String: Tensor] {
-    try plan(for: inputs).run(inputs, observe: observe)
+    try plan(for: inputs).run(inputs, profiler: profiler, observe: observe)
   }
 
   private func plan(for inputs: [String: Tensor]) throws(RuntimeError) -> InferencePlan {

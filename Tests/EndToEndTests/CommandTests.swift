@@ -140,6 +140,45 @@ import Testing
         """)
   }
 
+  @Test func `a profile names each operation, and its trace is one that Chrome reads`() throws {
+    try network()
+    let bench = try BillhookProcess(
+      "bench", "a.onnx", "--batch", "2", "--runs", "3", "--profile", "--trace", "t.json", "--json",
+      folder: folder.path)
+    #expect(bench.code == 0, "\(bench.errors)")
+    let report = try JSONDecoder().decode(BenchReport.self, from: Data(bench.output.utf8))
+    let profile = try #require(report.profile)
+    #expect(profile.runs == 3)
+    #expect(abs(profile.operations.reduce(0) { $0 + $1.share } - 1) < 1e-9)
+    let convolutions = profile.operations.filter { $0.kernel.hasPrefix("Conv") }
+    #expect(convolutions.map(\.fused) == [["Relu"], ["Relu"]])
+
+    struct Trace: Decodable {
+      struct Event: Decodable {
+        var name: String
+        var ph: String
+        var ts: Double
+        var dur: Double
+      }
+      var traceEvents: [Event]
+    }
+    let trace = try JSONDecoder().decode(Trace.self, from: Data(folder.bytes("t.json")))
+    #expect(trace.traceEvents.count == profile.operations.count)
+    #expect(trace.traceEvents.allSatisfy { $0.ph == "X" && $0.dur >= 0 })
+    #expect(trace.traceEvents.map(\.ts) == trace.traceEvents.map(\.ts).sorted())
+    #expect(trace.traceEvents.map(\.name) == profile.operations.map(\.node))
+  }
+
+  @Test func `a network is timed on given arrays too`() throws {
+    try network()
+    try NumpyFile.writeArray(Tensor(zeros: [5, 1, 8, 8]), to: folder("x.npy"))
+    let bench = try BillhookProcess(
+      "bench", "a.onnx", "--input", "input=x.npy", "--runs", "1", "--json", folder: folder.path)
+    #expect(bench.code == 0, "\(bench.errors)")
+    let report = try JSONDecoder().decode(BenchReport.self, from: Data(bench.output.utf8))
+    #expect(report.latency.batchSize == 5)
+  }
+
   @Test func `the built-in plugins are listed`() throws {
     let result = try BillhookProcess("plugin", "list", "--json", folder: folder.path)
     #expect(result.code == 0)

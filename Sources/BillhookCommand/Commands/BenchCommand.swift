@@ -6,6 +6,7 @@ struct BenchCommand: ParsableCommand {
     commandName: "bench", abstract: "Time a network: median and 95th percentile of one run.",
     discussion: """
       billhook bench small.onnx --batch 128 --threads 2
+      billhook bench small.onnx --profile --trace small.trace.json
       """)
 
   @Argument(help: "The network, an ONNX file.")
@@ -18,6 +19,11 @@ struct BenchCommand: ParsableCommand {
   var runs = MeasurementOptions().maximumRuns
   @Option(help: "Stop after this long, but not before 7 runs.")
   var seconds = 3.0
+  @OptionGroup var inputs: NamedFileOptions
+  @Flag(help: "Show the time of each operation, and what was fused.")
+  var profile = false
+  @Option(help: .init("Write one run as a Chrome trace (JSON).", valueName: "file"))
+  var trace: String?
   @OptionGroup var json: JSONFlag
   @OptionGroup var global: GlobalOptions
 
@@ -33,10 +39,11 @@ struct BenchCommand: ParsableCommand {
   func run() throws {
     let session = global.start()
     let report = try BenchReport.run(
-      model: model, batchSize: batch,
+      model: model, inputs: inputs.files, batchSize: batch,
       options: MeasurementOptions(
         warmUpRuns: warmUp, minimumRuns: min(MeasurementOptions().minimumRuns, runs),
-        maximumRuns: runs, seconds: seconds))
+        maximumRuns: runs, seconds: seconds),
+      extras: .init(profile: profile, trace: trace))
     try session.show(report, asJSON: json.json) { report.text() }
   }
 }

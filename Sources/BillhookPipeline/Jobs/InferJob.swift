@@ -25,18 +25,8 @@ public struct InferReport: Sendable, Codable, Equatable {
   ) throws -> InferReport {
     try ModelFile.checkOutput(output, inputs: [path] + files.map(\.path))
     let graph = try ModelFile.readGraph(path, for: "infer")
-    var inputs: OrderedDictionary<String, Tensor> = [:]
-    for (name, file) in files {
-      guard let input = graph.inputs.first(where: { $0.name == name }) else {
-        throw PipelineError.unknownInput(
-          model: path, input: name, known: graph.inputs.map(\.name))
-      }
-      guard inputs[name] == nil else { throw PipelineError.inputTwice(input: name) }
-      inputs[name] = try converted(try NumpyFile.readArray(path: file), to: input, file: file)
-    }
-    let missing = graph.inputs.map(\.name).filter { inputs[$0] == nil }
-    guard missing.isEmpty else { throw PipelineError.missingInputs(model: path, inputs: missing) }
-    let batchSize = try batchSize(graph, inputs, model: path)
+    let inputs = try NamedArrays.read(files, for: graph, model: path)
+    let batchSize = try NamedArrays.batchSize(graph, inputs, model: path)
     let session = try InferenceSession(graph)
     let results = try session.run(inputs.reduce(into: [:]) { $0[$1.key] = $1.value })
     var outputs: OrderedDictionary<String, Tensor> = [:]
@@ -59,43 +49,4 @@ public struct InferReport: Sendable, Codable, Equatable {
     Array(name: name, elementType: "\(tensor.elementType)", shape: tensor.shape)
   }
 
-  /// The array in the input's element type: floats are rounded to it, nothing else is changed.
-  private static func converted(
-    _ tensor: Tensor, to input: ValueInfo, file: String
-  ) throws(PipelineError) -> Tensor {
-    if tensor.elementType == input.elementType { return tensor }
-    guard tensor.elementType.isFloatingPoint,
-      let converted = tensor.asFloatingPoint(input.elementType)
-    else {
-      throw .inputType(
-        file: file, input: input.name, found: "\(tensor.elementType)",
-        expected: "\(input.elementType)")
-    }
-    return converted
-  }
-
-  /// The size of the batch axis, the same for all inputs, after all shapes were compared.
-  private static func batchSize(
-    _ graph: Graph, _ inputs: OrderedDictionary<String, Tensor>, model: String
-  ) throws(PipelineError) -> Int {
-    var batch: (size: Int, input: String)?
-    for info in graph.inputs {
-      guard let wanted = info.shape, let tensor = inputs[info.name] else { continue }
-      let fits =
-        tensor.rank == wanted.count
-        && zip(tensor.shape, wanted).allSatisfy { $1.size == nil || $1.size == $0 }
-      guard fits, tensor.shape.first != 0 else {
-        throw .inputShape(
-          input: info.name, found: tensor.shape, expected: wanted.map(\.description))
-      }
-      guard wanted.first != nil, wanted[0].size == nil else { continue }
-      if let batch, batch.size != tensor.shape[0] {
-        throw .batchesDiffer(
-          first: batch.input, firstCount: batch.size, second: info.name,
-          secondCount: tensor.shape[0])
-      }
-      batch = (tensor.shape[0], info.name)
-    }
-    return batch?.size ?? 1
-  }
 }

@@ -11,7 +11,7 @@ struct Step {
   var activation = Activation.none
   /// A QuantizeLinear behind the activation.
   var quantize: Node?
-  /// The node, and in training the activation that was fused behind it.
+  /// The node and those that were fused behind it, in their order.
   var nodes: [Node]
 
   init(_ node: Node) {

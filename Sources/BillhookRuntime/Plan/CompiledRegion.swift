@@ -9,6 +9,8 @@ final class CompiledRegion {
   private let inputs: [(name: String, value: PlanValue)]
   private let outputs: [(name: String, value: LoweredValue)]
   private let taps: [(position: Int32, name: String, value: PlanValue)]
+  /// One for each position of the plan.
+  let operations: [PlanOperation]
 
   /// Why a region cannot be compiled.
   struct Refusal: Error {
@@ -29,8 +31,10 @@ final class CompiledRegion {
       plan = lowering.plan
       inputs = try lowering.feedInputs()
       var taps: [(position: Int32, name: String, value: PlanValue)] = []
+      var operations: [PlanOperation] = []
       for step in graph.steps(mode: .inference, observed: observed, types: types) {
         current = step.node.outputs.first
+        defer { operations += lowering.plan.operations(from: operations.count, of: step) }
         try lowering.lower(step)
         guard observed.contains(step.output), made.contains(step.output) else { continue }
         taps.append((lowering.plan.position, step.output, try lowering.float(step.output)))
@@ -38,6 +42,7 @@ final class CompiledRegion {
         taps[taps.count - 1].position = lowering.plan.position
       }
       self.taps = taps
+      self.operations = operations
       let producers = graph.producers()
       var outputs: [(name: String, value: LoweredValue)] = []
       for output in graph.outputs {
@@ -61,7 +66,8 @@ final class CompiledRegion {
   ///
   /// - Parameter values: Every input of the region, and any other values.
   func run(
-    _ values: [String: Tensor], observe: ((_ name: String, _ value: Tensor) throws -> Void)?
+    _ values: [String: Tensor], profiler: Profiler?,
+    observe: ((_ name: String, _ value: Tensor) throws -> Void)?
   ) throws -> [String: Tensor] {
     var feeds: [(PlanValue, Tensor)] = []
     for (name, value) in inputs {
@@ -71,15 +77,18 @@ final class CompiledRegion {
     return try plan.withBound(feeds) {
       var position: Int32 = 0
       for tap in taps {
-        try plan.run(position..<tap.position)
+        try run(position..<tap.position, profiler)
         position = tap.position
         if let observe { try observe(tap.name, try plan.read(tap.value)) }
       }
-      try plan.run(position..<plan.position)
+      try run(position..<plan.position, profiler)
       var results: [String: Tensor] = [:]
       for (name, value) in outputs {
         switch value {
-        case .computed(let value): results[name] = try plan.read(value)
+        case .computed(let value):
+          results[name] = try time(PlanOperation(kernel: "Output", node: name, op: ""), profiler) {
+            try plan.read(value)
+          }
         case .constant(let tensor): results[name] = tensor
         case .dequantized, .dequantizedConstant, .integerSums, .host: continue
         }
@@ -88,8 +97,33 @@ final class CompiledRegion {
     }
   }
 
+  private func run(_ positions: Range<Int32>, _ profiler: Profiler?) throws {
+    guard let profiler else { return try plan.run(positions) }
+    for position in positions {
+      try time(operations[Int(position)], profiler) { try plan.run(position..<position + 1) }
+    }
+  }
+
+  private func time<Result>(
+    _ operation: @autoclosure () -> PlanOperation, _ profiler: Profiler?,
+    _ body: () throws -> Result
+  ) rethrows -> Result {
+    guard let profiler else { return try body() }
+    return try profiler.time(operation(), body)
+  }
+
   var arenaBytes: Int { plan.arenaBytes }
-  var operations: [String] { (0..<plan.position).map { plan.describe($0) } }
+}
+
+extension KernelPlan {
+  /// The operations from a position on, which a step has added.
+  fileprivate func operations(from first: Int, of step: Step) -> [PlanOperation] {
+    (first..<max(first, Int(position))).map {
+      PlanOperation(
+        kernel: describe(Int32($0)), node: step.node.displayName, op: step.node.op,
+        fused: step.nodes.dropFirst().map(\.op))
+    }
+  }
 }
 
 extension Lowering {

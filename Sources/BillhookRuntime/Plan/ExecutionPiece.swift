@@ -19,20 +19,25 @@ struct ExecutionPiece {
 
   /// Computes what the piece makes.
   func run(
-    _ values: [String: Tensor], in graph: Graph, observed: Set<String>,
+    _ values: [String: Tensor], in graph: Graph, observed: Set<String>, profiler: Profiler?,
     observe: ((_ name: String, _ value: Tensor) throws -> Void)?
   ) throws -> [String: Tensor] {
     switch content {
-    case .region(let region): return try region.run(values, observe: observe)
+    case .region(let region):
+      return try region.run(values, profiler: profiler, observe: observe)
     case .rest(let session):
       return try session.run(
-        values.filter { session.inputNames.contains($0.key) }, observe: observe)
+        values.filter { session.inputNames.contains($0.key) }, profiler: profiler,
+        observe: observe)
     case .host(let node):
       var read: [String: Tensor] = [:]
       for name in node.reads {
         read[name] = values[name] ?? graph.initializers[name]?.tensor
       }
-      let results = try evaluate(node, opset: graph.opset, read)
+      let results =
+        try profiler?.time(hostOperation(node)) {
+          try evaluate(node, opset: graph.opset, read)
+        } ?? evaluate(node, opset: graph.opset, read)
       var made: [String: Tensor] = [:]
       for (output, tensor) in zip(node.outputs, results) where !output.isEmpty {
         made[output] = tensor
@@ -54,9 +59,13 @@ struct ExecutionPiece {
 
   var arenaBytes: Int { if case .region(let region) = content { region.arenaBytes } else { 0 } }
 
+  private func hostOperation(_ node: Node) -> PlanOperation {
+    PlanOperation(kernel: "Host", node: node.displayName, op: node.op)
+  }
+
   var operations: [String] {
     switch content {
-    case .region(let region): region.operations
+    case .region(let region): region.operations.map(\.kernel)
     case .host(let node): ["\(node.op) on the host"]
     case .rest: ["the rest, once its shapes are known"]
     }

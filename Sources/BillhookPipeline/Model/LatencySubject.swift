@@ -1,6 +1,7 @@
 public import BillhookGraph
 internal import BillhookRuntime
 internal import BillhookTensor
+internal import OrderedCollections
 
 /// How long to measure.
 public struct MeasurementOptions: Sendable, Equatable {
@@ -31,23 +32,65 @@ extension Latency {
   public static func measure(
     _ graph: Graph, name: String, batchSize: Int, options: MeasurementOptions = .init()
   ) throws -> Latency {
-    let inputs = try randomInputs(graph, name: name, batchSize: batchSize)
+    try LatencySubject(graph, name: name, batchSize: batchSize).latency(options)
+  }
+}
+
+/// A network with its inputs, ready to be timed.
+struct LatencySubject {
+  private let batchSize: Int
+  private let run: (Profiler?) throws -> Void
+
+  /// A network on random inputs.
+  init(_ graph: Graph, name: String, batchSize: Int) throws {
+    let inputs = try Self.randomInputs(graph, name: name, batchSize: batchSize)
     let plan = try InferencePlan(graph, batchSize: batchSize)
-    for _ in 0..<options.warmUpRuns { _ = try plan.run(inputs) }
+    self.batchSize = batchSize
+    run = { _ = try plan.run(inputs, profiler: $0) }
+  }
+
+  /// A network on given inputs, of any shapes that it takes.
+  init(
+    _ graph: Graph, _ inputs: OrderedDictionary<String, Tensor>, model: String
+  ) throws {
+    let inputs = inputs.reduce(into: [:]) { $0[$1.key] = $1.value }
+    let session = try InferenceSession(graph)
+    batchSize = graph.inputs.first.flatMap { inputs[$0.name]?.shape.first } ?? 1
+    run = { _ = try session.run(inputs, profiler: $0) }
+  }
+
+  func latency(_ options: MeasurementOptions) throws -> Latency {
     let clock = ContinuousClock()
-    let start = clock.now
     var times: [Double] = []
-    while times.count < options.maximumRuns {
-      let time = try clock.measure { _ = try plan.run(inputs) }
-      times.append(time.inSeconds)
-      if times.count >= options.minimumRuns, (clock.now - start).inSeconds > options.seconds {
-        break
-      }
+    try repeatRuns(options) {
+      times.append(try clock.measure { try run(nil) }.inSeconds)
     }
-    times.sort()
     return Latency(
       batchSize: batchSize, threads: Threads.count, medianSeconds: quantile(times, 0.5),
       percentile95Seconds: quantile(times, 0.95), runs: times.count)
+  }
+
+  /// Times each operation; the spans are those of the last run.
+  func profile(_ options: MeasurementOptions) throws -> (Profile, [Profiler.Span]) {
+    let profiler = Profiler()
+    var spans: [Profiler.Span] = []
+    var runs: [[Profiler.Span]] = []
+    try repeatRuns(options) {
+      try run(profiler)
+      spans = profiler.takeSpans()
+      runs.append(spans)
+    }
+    return (Profile(runs), spans)
+  }
+
+  private func repeatRuns(_ options: MeasurementOptions, _ body: () throws -> Void) throws {
+    for _ in 0..<options.warmUpRuns { try run(nil) }
+    let clock = ContinuousClock()
+    let start = clock.now
+    for count in 1...max(options.maximumRuns, 1) {
+      try body()
+      if count >= options.minimumRuns, (clock.now - start).inSeconds > options.seconds { break }
+    }
   }
 
   /// Inputs that exercise a network: floats in -1..<1, small whole numbers elsewhere.
@@ -77,15 +120,16 @@ extension Latency {
     }
     return result
   }
+}
 
-  /// Linear between the two nearest of sorted values.
-  private static func quantile(_ sorted: [Double], _ share: Double) -> Double {
-    guard !sorted.isEmpty else { return 0 }
-    let position = share * Double(sorted.count - 1)
-    let low = Int(position)
-    let high = min(low + 1, sorted.count - 1)
-    return sorted[low] + (sorted[high] - sorted[low]) * (position - Double(low))
-  }
+/// A quantile of some values, linear between the two nearest; 0 without values.
+func quantile(_ values: [Double], _ share: Double) -> Double {
+  guard !values.isEmpty else { return 0 }
+  let sorted = values.sorted()
+  let position = share * Double(sorted.count - 1)
+  let low = Int(position)
+  let high = min(low + 1, sorted.count - 1)
+  return sorted[low] + (sorted[high] - sorted[low]) * (position - Double(low))
 }
 
 extension Duration {
