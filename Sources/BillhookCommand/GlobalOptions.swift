@@ -107,6 +107,17 @@ struct ParameterOptions: ParsableArguments {
   var parameters: [PluginChoice.Parameter] = []
 }
 
+/// `--block 4x1`: output channels and inputs of a block.
+struct BlockOption: ParsableArguments {
+  @Option(help: .init("Output channels and inputs of a block, as in 4x1.", valueName: "rxc"))
+  var block: String?
+
+  /// What is no number is 0, which no block can have.
+  var sizes: [Int]? {
+    block.map { $0.split(separator: "x", omittingEmptySubsequences: false).map { Int($0) ?? 0 } }
+  }
+}
+
 /// `--input name=file.npy`, repeated.
 struct NamedFileOptions: ParsableArguments {
   @Option(

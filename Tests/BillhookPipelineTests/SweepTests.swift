@@ -42,6 +42,23 @@ import Testing
     String(decoding: folder.bytes("out/" + name), as: UTF8.self)
   }
 
+  @Test func `blocks are compared as elements are`() throws {
+    var blocks = try sweep(ratios: [0.5])
+    blocks.prune = PruneStage(granularity: .block, ratio: 0.5)
+    #expect {
+      try blocks.check()
+    } throws: {
+      "\($0)" == """
+        Cannot sweep. Blocks have no size: set block to output channels and inputs, as in [4, 1].
+        """
+    }
+    blocks.prune.block = [4, 1]
+    let report = try run(blocks)
+    #expect(report.granularity == "4x1 block")
+    for point in report.points { #expect(abs(point.sparsity - 0.5) < 0.05) }
+    #expect(report.text().contains(": 4x1 blocks, ranked per "))
+  }
+
   @Test func `every scorer is measured at every ratio`() throws {
     let report = try run(try sweep())
     #expect(report.points.map(\.label) == ["magnitude", "magnitude", "random", "random"])

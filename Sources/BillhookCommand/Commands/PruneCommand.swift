@@ -30,8 +30,7 @@ struct PruneCommand: ParsableCommand {
   @OptionGroup var parameters: ParameterOptions
   @Option(help: "What is removed: element, block or channel.")
   var granularity: PruneStage.Granularity
-  @Option(help: .init("Output channels and inputs of a block, as in 4x1.", valueName: "rxc"))
-  var block: String?
+  @OptionGroup var block: BlockOption
   @Option(
     help: .init(
       "How many of how many neighbours along the input axis stay, as in 2:4; no ratio then.",
@@ -61,9 +60,7 @@ struct PruneCommand: ParsableCommand {
     var prune = PruneStage(
       scorer: PluginChoice(scorer, parameters: parameters.parameters), granularity: granularity,
       ratio: ratio ?? 0, scope: scope)
-    prune.block = block.map { text in
-      text.split(separator: "x", omittingEmptySubsequences: false).map { Int($0) ?? 0 }
-    }
+    prune.block = block.sizes
     prune.pattern = pattern
     prune.maskOnly = maskOnly
     prune.groupReduce = groupReduce

@@ -28,8 +28,9 @@ struct SweepCommand: ParsableCommand {
     help: .init("The fractions to remove, with commas; may be repeated.", valueName: "ratios"),
     transform: ratios)
   var ratio: [[Double]]
-  @Option(help: "What is removed: element or channel.")
+  @Option(help: "What is removed: element, block or channel.")
   var granularity = PruneStage.Granularity.element
+  @OptionGroup var block: BlockOption
   @Option(help: "Rank over all layers (global) or in each. Default: global where all scorers can.")
   var scope: PruneStage.Scope?
   @Option(help: .init("Only layers with such names; may be repeated.", valueName: "pattern"))
@@ -52,6 +53,7 @@ struct SweepCommand: ParsableCommand {
 
   private var sweep: Sweep {
     var prune = PruneStage(granularity: granularity, ratio: 0.5, scope: scope)
+    prune.block = block.sizes
     prune.include = include
     prune.exclude = exclude
     return Sweep(

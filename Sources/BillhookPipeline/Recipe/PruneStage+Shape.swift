@@ -36,6 +36,12 @@ extension PruneStage {
     block.flatMap { $0.count == 2 ? BlockShape(outputs: $0[0], inputs: $0[1]) : nil }
   }
 
+  /// What is removed or kept as one: "element", "4x1 block", "channel".
+  var unit: String {
+    let sizes = block.map { $0.map(String.init).joined(separator: "x") + " " } ?? ""
+    return sizes + granularity.rawValue
+  }
+
   /// What goes, for the ledger: "ratio 0.5" or "2:4".
   var amount: String { pattern ?? "ratio \(ratio)" }
 }

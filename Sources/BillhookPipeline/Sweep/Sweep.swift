@@ -49,6 +49,7 @@ public struct Sweep: Sendable, Equatable {
     var problems: [String] = []
     if scorers.isEmpty { problems.append("No scorer is named; name one or more with --scorer.") }
     if ratios.isEmpty { problems.append("No ratio is named; try --ratio 0.5,0.7,0.9.") }
+    if let problem = prune.shapeProblem(hasRatio: true) { problems.append(problem.sentence) }
     for ratio in ratios {
       var stage = prune
       stage.ratio = ratio

@@ -53,7 +53,7 @@ public final class SweepRunner {
     let unpruned = try measure(checked.graph, test, cache.key("unpruned", [], nil), cache)
     var report = SweepReport(
       version: billhookVersion, model: sweep.model, data: sweep.data.description,
-      calibration: sweep.calibration?.description, granularity: sweep.prune.granularity.rawValue,
+      calibration: sweep.calibration?.description, granularity: sweep.prune.unit,
       scope: stages[0].effectiveScope.rawValue, distillSteps: sweep.distillSteps,
       seed: sweep.seed,
       unpruned: SweepReport.Unpruned(

@@ -100,8 +100,8 @@ struct PlainBindingCheck {
     let known = PlainTensor.allCases.filter {
       call.role.inputs[$0] != nil || call.role.outputs[$0] != nil
     }
-    return "a function for \"\(call.role.rawValue)\" has no \"\(tensor.rawValue)\"; it has "
-      + known.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
+    return "a function for \"\(call.role.rawValue)\" has no \"\(tensor.name)\"; it has "
+      + known.map { "\"\($0.name)\"" }.joined(separator: ", ")
   }
 
   private func scalar(_ expression: PlainExpression, _ type: PlainType) -> String? {
@@ -146,7 +146,7 @@ struct PlainBindingCheck {
     case .element(let tensor):
       guard call.role.elementInputs.contains(tensor) else {
         return "a function for \"\(call.role.rawValue)\" is not called once an element"
-          + (call.role == .scorer ? " of \"\(tensor.rawValue)\"" : "")
+          + (call.role == .scorer ? " of \"\(tensor.name)\"" : "")
       }
       return type.isFloatingPoint
         ? nil : "an element is a fraction, and the argument is \(type.rawValue)"
@@ -232,11 +232,11 @@ struct PlainBindingCheck {
     }
     guard call.mode == .elements || call.usesData(call.role.main.input) || call.usesData(.row)
     else {
-      throw incomplete("nothing reads \(call.role.main.input.rawValue).data or row.data")
+      throw incomplete("nothing reads \(call.role.main.input.name).data or row.data")
     }
     if isByRow, bound(main) > 0 {
       throw incomplete(
-        "it is called once a row, and would write \(main.rawValue).data each time: bind row.out")
+        "it is called once a row, and would write \(main.name).data each time: bind row.out")
     }
   }
 

@@ -104,7 +104,7 @@ struct PlainProbe {
       report.stage = .checking
       for output in tensors.outputs {
         guard output.block.isIntact else {
-          throw PlainFault("it wrote outside of \"\(output.tensor.rawValue)\"")
+          throw PlainFault("it wrote outside of \"\(output.tensor.name)\"")
         }
         let places = output.untouched
         untouched[output.tensor] =
@@ -113,7 +113,7 @@ struct PlainProbe {
     }
     for (tensor, places) in untouched.sorted(by: { $0.key.index < $1.key.index }) {
       if let first = places.first {
-        throw PlainFault("it left element \(first) of \"\(tensor.rawValue)\" unwritten")
+        throw PlainFault("it left element \(first) of \"\(tensor.name)\" unwritten")
       }
     }
   }

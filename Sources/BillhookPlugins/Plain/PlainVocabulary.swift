@@ -1,28 +1,39 @@
-/// A tensor that a binding can name, as it is written.
-enum PlainTensor: String, Sendable, CaseIterable {
+/// A tensor that a binding can name.
+enum PlainTensor: Int, Sendable, CaseIterable {
   case weight, grad, mask
-  case inputAbsMean = "stats.in_abs_mean"
-  case inputSquaredNorm = "stats.in_sq_norm"
-  case outputAbsMean = "stats.out_abs_mean"
-  case outputZeroFraction = "stats.out_zero_fraction"
+  case inputAbsMean, inputSquaredNorm, outputAbsMean, outputZeroFraction
   case scores
-  case q, scale
-  case zeroPoint = "zero_point"
-  case student, teacher, labels
-  case sampleWeight = "sample_weight"
-  case gradStudent = "grad_student"
+  case q, scale, zeroPoint
+  case student, teacher, labels, sampleWeight, gradStudent
   /// One row of the main input, and its place in the main output.
-  case row
-  case rowOut = "row.out"
-  case rowTeacher = "row.teacher"
-  case lossSum = "loss.sum"
-  case lossWeight = "loss.weight"
+  case row, rowOut, rowTeacher
+  case lossSum, lossWeight
+
+  /// As it is written.
+  var name: String {
+    switch self {
+    case .inputAbsMean: "stats.in_abs_mean"
+    case .inputSquaredNorm: "stats.in_sq_norm"
+    case .outputAbsMean: "stats.out_abs_mean"
+    case .outputZeroFraction: "stats.out_zero_fraction"
+    case .zeroPoint: "zero_point"
+    case .sampleWeight: "sample_weight"
+    case .gradStudent: "grad_student"
+    case .rowOut: "row.out"
+    case .rowTeacher: "row.teacher"
+    case .lossSum: "loss.sum"
+    case .lossWeight: "loss.weight"
+    default: "\(self)"
+    }
+  }
+
+  init?(name: String) {
+    guard let found = Self.allCases.first(where: { $0.name == name }) else { return nil }
+    self = found
+  }
 
   /// Its place in a ``PlainFrame``.
-  var index: Int { Self.indices[self]! }
-
-  private static let indices = Dictionary(
-    uniqueKeysWithValues: allCases.enumerated().map { ($1, $0) })
+  var index: Int { rawValue }
 
   /// True for what is named as a whole, without a field behind it.
   var isBare: Bool {
@@ -42,16 +53,27 @@ enum PlainField: String, Sendable, CaseIterable {
 }
 
 /// A whole number that a binding can name.
-enum PlainInteger: String, Sendable, CaseIterable {
+enum PlainInteger: Int, Sendable, CaseIterable {
   case seed, threads, batch, classes, axis, block, qmin, qmax
-  case rowIndex = "row.index"
-  case rowLabel = "row.label"
-  case samples = "stats.samples"
+  case rowIndex, rowLabel, samples
 
-  var index: Int { Self.indices[self]! }
+  /// As it is written.
+  var name: String {
+    switch self {
+    case .rowIndex: "row.index"
+    case .rowLabel: "row.label"
+    case .samples: "stats.samples"
+    default: "\(self)"
+    }
+  }
 
-  private static let indices = Dictionary(
-    uniqueKeysWithValues: allCases.enumerated().map { ($1, $0) })
+  init?(name: String) {
+    guard let found = Self.allCases.first(where: { $0.name == name }) else { return nil }
+    self = found
+  }
+
+  /// Its place in a ``PlainFrame``.
+  var index: Int { rawValue }
 }
 
 /// Where the value of one argument comes from.
@@ -104,9 +126,9 @@ extension PlainExpression {
       return PlainArithmetic.parse(rest).map { .scratch($0) }
     }
     if let key = suffix(of: text, after: "param.") { return .success(.parameter(key)) }
-    if let integer = PlainInteger(rawValue: text) { return .success(.integer(integer)) }
-    if let bare = PlainTensor(rawValue: text), bare.isBare { return .success(.tensor(bare, .data)) }
-    if let dot = text.lastIndex(of: "."), let tensor = PlainTensor(rawValue: String(text[..<dot])),
+    if let integer = PlainInteger(name: text) { return .success(.integer(integer)) }
+    if let bare = PlainTensor(name: text), bare.isBare { return .success(.tensor(bare, .data)) }
+    if let dot = text.lastIndex(of: "."), let tensor = PlainTensor(name: String(text[..<dot])),
       !tensor.isBare
     {
       let field = String(text[text.index(after: dot)...])
@@ -114,7 +136,7 @@ extension PlainExpression {
       if let field = PlainField(rawValue: field) { return .success(.tensor(tensor, field)) }
       return .failure(
         PlainFault(
-          "\"\(tensor.rawValue)\" has no \"\(field)\", but "
+          "\"\(tensor.name)\" has no \"\(field)\", but "
             + PlainField.allCases.map(\.rawValue).joined(separator: ", ")))
     }
     // A bare number is a constant.
@@ -142,9 +164,9 @@ extension PlainExpression {
 
   /// Every binding without an argument, for suggestions.
   static let words: [String] =
-    ["null", "element", "loss.scale"] + PlainInteger.allCases.map(\.rawValue)
+    ["null", "element", "loss.scale"] + PlainInteger.allCases.map(\.name)
     + PlainTensor.allCases.flatMap { tensor in
-      tensor.isBare ? [tensor.rawValue] : PlainField.allCases.map { "\(tensor.rawValue).\($0)" }
+      tensor.isBare ? [tensor.name] : PlainField.allCases.map { "\(tensor.name).\($0)" }
     }
 }
 

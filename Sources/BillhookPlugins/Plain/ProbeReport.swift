@@ -79,7 +79,7 @@ struct ProbeReport {
       guard address >= place[0], address < place[1], tensors.indices.contains(place[4]) else {
         continue
       }
-      let name = tensors[place[4]].rawValue
+      let name = tensors[place[4]].name
       if address < place[2] { return "it touched memory before the start of \"\(name)\"" }
       if address >= place[2] &+ place[3] {
         return "it touched memory behind the end of \"\(name)\""
