@@ -1,14 +1,17 @@
-//! A loss in Rust: labels, the direction of the teacher's logits, and where its features are strong.
+//! A loss in Rust: labels, the teacher's relation between the classes, and where its features are
+//! strong.
 //!
-//! Sample i costs `labels` CE(s, label) + `direction` (1 - r(s, t)) + the mean over the features of
-//! `features` (1 - cos(q(f_s), q(f_t))). r is the correlation of the logits, in which neither
-//! their mean nor their size counts. q of a feature [C, ...] is the sum of squares over its channels
-//! at each place, so that a teacher may have more channels than its student; of a feature [C] it is
-//! the feature.
+//! Sample i costs `labels` CE(s, label) + `direction` (1 - r(p_s, p_t)) + the mean over the features
+//! of `features` (1 - cos(q(f_s), q(f_t))). r is the correlation of the classes' probabilities, a
+//! cosine in which their mean does not count. q of a feature [C, ...] is the sum of squares over its
+//! channels at each place, so that a teacher may have more channels than its student; of a feature
+//! [C] it is the feature.
 //!
 //! Sources: Huang, You, Wang, Qian and Xu, Knowledge Distillation from A Stronger Teacher, 2022,
-//! section 3.2, arXiv:2205.10536 (here of logits, not of probabilities); Zagoruyko and Komodakis,
-//! Paying More Attention to Attention, 2017, section 3.1, arXiv:1612.03928.
+//! section 3.2, arXiv:2205.10536; Zagoruyko and Komodakis, Paying More Attention to Attention, 2017,
+//! section 3.1, arXiv:1612.03928. Deviations: no temperature; no correlation over the samples of a
+//! batch, because a loss is a sum over samples here; 1 - cos where the second paper has the distance
+//! of the normalised maps, sqrt(2 - 2 cos), whose gradient has no limit where they meet.
 //!
 //! The lesson: a loss is a sum and its gradient; features of any shape; a loop over the host's
 //! threads in which each sample is added up by one task, so that the bytes never depend on threads.
@@ -43,20 +46,25 @@ fn direction_loss(x: &[f64], y: &[f64], factor: f64, gradient: &mut [f64]) -> f6
     1.0 - cosine
 }
 
-fn centred(logits: &[f32]) -> Vec<f64> {
-    let mean = logits.iter().map(|x| *x as f64).sum::<f64>() / logits.len().max(1) as f64;
-    logits.iter().map(|x| *x as f64 - mean).collect()
-}
-
-/// The cross-entropy of one label; adds `factor` times its gradient.
-fn label_loss(logits: &[f32], label: usize, factor: f64, gradient: &mut [f64]) -> f64 {
+/// The classes' probabilities, and the logarithm of the sum of the powers of e.
+fn softmax(logits: &[f32]) -> (Vec<f64>, f64) {
     let top = logits.iter().fold(f32::NEG_INFINITY, |a, b| a.max(*b)) as f64;
     let powers: Vec<f64> = logits.iter().map(|x| (*x as f64 - top).exp()).collect();
     let sum: f64 = powers.iter().sum();
-    for (class, (g, power)) in gradient.iter_mut().zip(&powers).enumerate() {
-        *g += factor * (power / sum - if class == label { 1.0 } else { 0.0 });
+    (powers.iter().map(|power| power / sum).collect(), sum.ln() + top)
+}
+
+/// 1 - the correlation of two softmaxes; adds `factor` times its gradient by the logits of the first.
+fn correlation_loss(p: &[f64], q: &[f64], factor: f64, gradient: &mut [f64]) -> f64 {
+    // Probabilities add up to 1.
+    let centred = |p: &[f64]| p.iter().map(|x| x - 1.0 / p.len() as f64).collect::<Vec<_>>();
+    let mut slope = vec![0.0; p.len()];
+    let loss = direction_loss(&centred(p), &centred(q), factor, &mut slope);
+    let mean: f64 = p.iter().zip(&slope).map(|(p, slope)| p * slope).sum();
+    for (g, (p, slope)) in gradient.iter_mut().zip(p.iter().zip(&slope)) {
+        *g += p * (slope - mean);
     }
-    sum.ln() + top - logits[label] as f64
+    loss
 }
 
 /// The strength of a sample's feature at each place: [channels, places] to [places].
@@ -159,14 +167,17 @@ impl Loss for FeatureMatching {
                     let factor = weight * grad_scale;
                     let logits = row(student, rows, index);
                     let mut slope = vec![0.0; logits.len()];
-                    let (u, v) = (centred(logits), centred(row(teacher, rows, index)));
+                    let (p, log_sum) = softmax(logits);
+                    let (q, _) = softmax(row(teacher, rows, index));
                     let mut loss = self.direction
-                        * direction_loss(&u, &v, self.direction * factor, &mut slope);
-                    if let Some(label) = labels.map(|labels| labels[index]) {
-                        if label != billhook::LABEL_IGNORED {
-                            loss += self.labels
-                                * label_loss(logits, label as usize, self.labels * factor, &mut slope);
+                        * correlation_loss(&p, &q, self.direction * factor, &mut slope);
+                    let label = labels.map_or(billhook::LABEL_IGNORED, |labels| labels[index]);
+                    if label != billhook::LABEL_IGNORED {
+                        loss += self.labels * (log_sum - logits[label as usize] as f64);
+                        for (g, p) in slope.iter_mut().zip(&p) {
+                            *g += self.labels * factor * p;
                         }
+                        slope[label as usize] -= self.labels * factor;
                     }
                     if let Some(gradient) = &gradient {
                         for (g, slope) in gradient.row(index).iter_mut().zip(&slope) {
@@ -196,10 +207,10 @@ billhook::module!(
     "org.example.feature-matching.module", "1.0.0", "Example", "0BSD",
     [billhook::loss::<FeatureMatching>("org.example.feature-matching")
         .name("Cosine and feature matching")
-        .summary("The direction of the teacher's logits, and where its features are strong.")
+        .summary("The teacher's relation between the classes, and where its features are strong.")
         .caps(billhook::CAP_DETERMINISTIC | billhook::CAP_CONCURRENT)
-        .needs(billhook::NEED_TEACHER)
+        .needs(billhook::NEED_TEACHER | billhook::NEED_FEATURES)
         .parameter(Parameter::f64("labels", "The weight of the labels.", 1.0, 0.0, 1000.0))
-        .parameter(Parameter::f64("direction", "The weight of the logits' direction.", 5.0, 0.0, 1000.0))
-        .parameter(Parameter::f64("features", "The weight of the features.", 1.0, 0.0, 1000.0))]
+        .parameter(Parameter::f64("direction", "The weight of the probabilities' correlation.", 5.0, 0.0, 1000.0))
+        .parameter(Parameter::f64("features", "The weight of the features.", 20.0, 0.0, 1000.0))]
 );
