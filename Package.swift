@@ -53,6 +53,8 @@ let package = Package(
     pluginLibrary("activation", "Activation"),
     pluginLibrary("kl-divergence", "KLDivergence"),
     pluginLibrary("affine-int8", "AffineInt8"),
+    // An example: built for the tests, not found among the built-ins.
+    .library(name: "billhook-example-power-of-two", type: .dynamic, targets: ["PowerOfTwoPlugin"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
@@ -128,6 +130,9 @@ let package = Package(
     plugin("Activation"),
     plugin("KLDivergence"),
     plugin("AffineInt8"),
+    .target(
+      name: "PowerOfTwoPlugin", dependencies: ["BillhookSDK", "BillhookPluginKit"],
+      path: "Plugins/Examples/swift-power-of-two", exclude: ["README.md"], swiftSettings: strict),
 
     .target(
       name: "BillhookTestSupport",

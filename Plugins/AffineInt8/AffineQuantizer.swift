@@ -43,9 +43,11 @@ final class AffineQuantizer: QuantizerHook {
     layout.granularity = UInt32(BH_QGRANULARITY_TENSOR)
     layout.axis = -1
     guard isWeight else { return }
+    let isThin = layer.in_axis >= 0 && layer.sizes[Int(layer.in_axis)] == 1
     switch granularity {
     case .tensor: break
-    case .channel:
+    // Along an axis of one index each weight would be a block, and its scale larger than itself.
+    case .block where isThin && layer.out_axis >= 0, .channel:
       guard layer.out_axis >= 0 else { return }
       layout.granularity = UInt32(BH_QGRANULARITY_AXIS)
       layout.axis = layer.out_axis

@@ -96,15 +96,17 @@ struct ParameterOptions: ParsableArguments {
   @Option(
     name: .customLong("param"),
     help: .init("A parameter of the plugin; may be repeated.", valueName: "key=value"),
-    transform: { text in
-      guard let equals = text.firstIndex(of: "="), equals != text.startIndex else {
-        throw ValidationError("Write KEY=VALUE.")
-      }
-      return PluginChoice.Parameter(
-        key: String(text[..<equals]), values: [String(text[text.index(after: equals)...])],
-        isList: false)
-    })
+    transform: Self.parameter)
   var parameters: [PluginChoice.Parameter] = []
+
+  @Sendable static func parameter(_ text: String) throws -> PluginChoice.Parameter {
+    guard let equals = text.firstIndex(of: "="), equals != text.startIndex else {
+      throw ValidationError("Write KEY=VALUE.")
+    }
+    return PluginChoice.Parameter(
+      key: String(text[..<equals]), values: [String(text[text.index(after: equals)...])],
+      isList: false)
+  }
 }
 
 /// `--block 4x1`: output channels and inputs of a block.

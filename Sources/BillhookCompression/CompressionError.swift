@@ -49,6 +49,7 @@ public enum CompressionError: Error, Equatable, CustomStringConvertible {
   case activationNotFinite(value: String)
   case activationLayout(plugin: String, value: String)
   case nothingQuantized(reasons: [String])
+  case storedTensor(name: String, problem: String)
   case opsetTooOld(opset: Int, needed: Int, node: String, op: String)
 
   public var description: String {
@@ -227,6 +228,11 @@ public enum CompressionError: Error, Equatable, CustomStringConvertible {
       The quantizer "\(plugin)" leaves the activation "\(value)" out, or does not claim to \
       quantize as ONNX's QuantizeLinear does; static quantization needs that. Choose dynamic or \
       weight-only.
+      """
+    case .storedTensor(let name, let problem):
+      """
+      The quantized tensor "\(name)" does not hold what its layout says: \(problem). Quantize the \
+      original checkpoint again.
       """
     case .nothingQuantized(let reasons):
       "No layer was quantized. \(reasons.prefix(12).joined(separator: "; "))."

@@ -19,10 +19,16 @@ extension Graph {
     let scope = try inferScope(binding: binding)
     var result = self
     result.nodes = []
+    let consumers = consumers()
+    // Blocks, and parts that are put together first, are not what an integer layer computes with.
+    func isWhole(_ node: Node) -> Bool {
+      node.op == "DequantizeLinear" && node.int("block_size", default: 0) == 0
+        && !(consumers[node.outputs.first ?? ""] ?? []).contains { nodes[$0].op == "Reshape" }
+    }
     var known: [String: Tensor] = [:]
     for (name, initializer) in initializers { known[name] = initializer.tensor }
     for node in nodes {
-      let isKept = keepingDequantizedWeights && node.op == "DequantizeLinear"
+      let isKept = keepingDequantizedWeights && isWhole(node)
       guard !isKept,
         let tensors = try constantOutputs(of: node, known, scope)
       else {

@@ -6,8 +6,7 @@ internal import BillhookTensor
 extension Quantizer {
   /// Calls one function; nil when it went well.
   ///
-  /// Errors are values here, not thrown: a typed error that is thrown through several generic closures
-  /// arrives damaged (Swift 6.3).
+  /// Errors are values here, so that the closures that lend memory need not be typed by them.
   func run(
     _ function: String, _ layer: LayerContext, _ shape: [Int],
     _ body: (UnsafeMutablePointer<bh_call>, UnsafePointer<bh_layer>) -> bh_status

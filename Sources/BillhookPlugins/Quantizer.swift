@@ -132,6 +132,16 @@ public final class Quantizer {
     functions.fake_quant_grad != nil || layout.formula == .affine
   }
 
+  /// - Throws: ``PluginError/noGradient(plugin:layer:formula:)`` unless ``isTrainable(_:)``.
+  public func checkTrainable(
+    _ layer: LayerContext, _ layout: QuantizationLayout
+  ) throws(PluginError) {
+    guard isTrainable(layout) else {
+      throw .noGradient(
+        plugin: descriptor.id, layer: layer.name, formula: layout.formula.rawValue)
+    }
+  }
+
   /// What is left of the values after quantization: the plugin's `fake_quant`, or what its
   /// `dequantize` makes of its `quantize`.
   public func fakeQuantize(
@@ -167,10 +177,7 @@ public final class Quantizer {
     try expect(gradient, .float32, values.shape, "fake_quant_grad", "gradient")
     try expect(parameters, layout, values.shape, "fake_quant_grad")
     guard let function = functions.fake_quant_grad else {
-      guard layout.formula == .affine else {
-        throw .noGradient(
-          plugin: descriptor.id, layer: layer.name, formula: layout.formula.rawValue)
-      }
+      try checkTrainable(layer, layout)
       return StraightThrough(layout, parameters, values.shape).gradient(values, gradient)
     }
     return try self.values("fake_quant_grad", layer, values.shape) { tensors, view in

@@ -35,4 +35,17 @@ import Testing
     let report = try runner(options).run([library])
     #expect(report.exitCode == 0, "\(report.text(onlyFailed: true))")
   }
+
+  @Test(arguments: ["c-normal-float", "swift-power-of-two"])
+  func `an example quantizer passes every test at the highest level`(name: String) throws {
+    let library =
+      name.hasPrefix("c-")
+      ? try compiledPlugin("Plugins/Examples/c-normal-float/normal_float.c")
+      : billhookExecutable.deletingLastPathComponent()
+        .appendingPathComponent("libbillhook-example-power-of-two.so").path
+    var options = ConformanceOptions()
+    options.level = .pedantic
+    let report = try runner(options).run([library])
+    #expect(report.exitCode == 0, "\(report.text(onlyFailed: true))")
+  }
 }

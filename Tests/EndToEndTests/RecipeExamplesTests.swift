@@ -42,6 +42,20 @@ struct RecipeExamplesTests {
     #expect(folder.bytes("out/model.int8.onnx").count < folder.bytes("out/student.onnx").count)
   }
 
+  @Test func `the quantization-aware example trains a student that is quantized afterwards`() throws
+  {
+    let result = try run(
+      "qat", "data.train=fashion-mnist:train,limit=512",
+      "data.calibration=fashion-mnist:train,limit=128", "stages.0.train.epochs=1",
+      "stages.2.distill.epochs=1", "stages.3.distill.epochs=1")
+    #expect(result.code == 0, "\(result.errors)")
+    #expect(
+      String(decoding: folder.bytes("out/report.json"), as: UTF8.self).contains(
+        "through affine-int8"))
+    #expect(folder.bytes("out/aware.int8.onnx").count * 3 < folder.bytes("out/aware.onnx").count)
+    #expect(folder.bytes("out/aware.onnx") != folder.bytes("out/student.onnx"))
+  }
+
   @Test func `the sparse example keeps its zeros`() throws {
     let result = try run(
       "sparse", "data.train=fashion-mnist:train,limit=512", "stages.0.train.epochs=1",

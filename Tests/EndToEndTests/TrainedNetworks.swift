@@ -21,6 +21,21 @@ struct TrainedNetworks: Sendable {
     }
   }
 
+  /// Copies a network that was trained at a rate at which its weights stay near a normal distribution.
+  static func copyGentle(to path: String) throws {
+    try FileManager.default.copyItem(atPath: try gentle.get(), toPath: path)
+  }
+
+  private static let gentle = Result {
+    let folder = try made().folder
+    let result = try BillhookProcess(
+      "train new.onnx -o gentle.onnx --data fashion-mnist:train,limit=3000 --epochs 1 --seed 1"
+        .split(separator: " ").map(String.init)
+        + ["--batch-size", "50", "--learning-rate", "0.01", "--quiet"], folder: folder)
+    guard result.code == 0 else { throw Failure(description: "gentle.onnx: \(result.errors)") }
+    return folder + "/gentle.onnx"
+  }
+
   private static let result = Result { try TrainedNetworks() }
 
   private init() throws {

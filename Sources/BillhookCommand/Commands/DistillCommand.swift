@@ -10,7 +10,8 @@ struct DistillCommand: ParsableCommand {
 
       Labels are not needed: with the default loss, alpha is their share, and 0. The teacher's \
       outputs are recorded once, in .billhook beside the output, and used again. Weights that are \
-      zero stay zero.
+      zero stay zero. With --quantizer the network is trained as if it was quantized already; \
+      quantize it afterwards with the same quantizer.
       """)
 
   @OptionGroup var stage: StageArguments
@@ -26,6 +27,16 @@ struct DistillCommand: ParsableCommand {
       "Tensors inside of student and teacher that the loss compares; may be repeated.",
       valueName: "student=teacher"))
   var feature: [String] = []
+  @Option(
+    help: .init(
+      "A quantizer plugin: train as if the network was quantized by it already.",
+      valueName: "id|path"))
+  var quantizer: String?
+  @Option(
+    name: .customLong("quantizer-param"),
+    help: .init("A parameter of the quantizer; may be repeated.", valueName: "key=value"),
+    transform: ParameterOptions.parameter)
+  var quantizerParameters: [PluginChoice.Parameter] = []
   @OptionGroup var training: TrainingArguments
 
   private var work: Stage.Work {
@@ -36,6 +47,7 @@ struct DistillCommand: ParsableCommand {
       let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
       return FeaturePair(student: parts.first ?? "", teacher: parts.count == 2 ? parts[1] : "")
     }
+    distill.quantizer = quantizer.map { PluginChoice($0, parameters: quantizerParameters) }
     return .distill(distill)
   }
 

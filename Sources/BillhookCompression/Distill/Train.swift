@@ -14,15 +14,20 @@ internal import BillhookTensor
 ///   - features: The teacher itself, for a loss that compares tensors inside of the networks.
 ///   - checkpoints: Keeps the state after each epoch, so that an interrupted run goes on from its last
 ///     whole epoch and ends with the same bytes.
+///   - quantizer: Trains the network as if it was quantized by this plugin already; the weights of the
+///     result keep their full precision, to be quantized afterwards.
 /// - Throws: ``CompressionError`` when data, labels or teacher do not fit the network, when the
 ///   loss is not finite, or when a kept zero has changed; `RuntimeError`, `PluginError`.
 public func train(
   _ graph: Graph, loss: Loss, settings: TrainSettings, data: Dataset,
   teacher: (any TeacherOutputs)? = nil, features: FeatureTeacher? = nil,
-  progress: (any ProgressReporting)? = nil,
-  checkpoints: (any TrainingCheckpoints)? = nil
+  progress: (any ProgressReporting)? = nil, checkpoints: (any TrainingCheckpoints)? = nil,
+  quantizer: Quantizer? = nil
 ) throws -> TrainOutcome {
   try settings.check()
+  let rounding = try quantizer.map { try FakeQuantization(graph, quantizer: $0) }
+  // The ranges that rounding follows are not in a checkpoint, and the bytes must not depend on one.
+  let checkpoints = rounding == nil ? checkpoints : nil
   let given = data
   let data = try given.fitted(to: graph)
   let views = try ViewChoice(settings, data: data, teacher: teacher)
@@ -34,16 +39,17 @@ public func train(
       data: data.name, count: data.count, needed: batchSize, task: "training")
   }
   let plan = try TrainingPlan(
-    graph.fixingInputs(data.shapes(batchSize: batchSize)), batchSize: batchSize,
-    optimizer: settings.optimizer,
+    (rounding?.graph ?? graph).fixingInputs(data.shapes(batchSize: batchSize)),
+    batchSize: batchSize, optimizer: settings.optimizer,
     keepingZeros: Set(zeros.tensors.map(\.name)), seed: settings.seed,
-    features: features?.pairs.map(\.student) ?? [])
+    features: features?.pairs.map(\.student) ?? [], substitutions: rounding?.substitutions ?? [:])
   try features?.prepare(given)
   let totalSteps = min(settings.epochs * stepsPerEpoch, settings.stepLimit ?? .max)
   var record = TrainRecord(
     epochs: [], batchSize: batchSize, samplesPerEpoch: stepsPerEpoch * batchSize,
     usedTeacher: teacher != nil, views: views.count, keptZeros: zeros.record,
-    features: features?.pairs.map { "\($0.student)=\($0.teacher)" })
+    features: features?.pairs.map { "\($0.student)=\($0.teacher)" },
+    roundedValues: rounding?.substitutions.count)
   var result = graph
   if let latest = checkpoints?.latest(), latest.epochs.count < settings.epochs,
     try plan.restore(latest.state)

@@ -33,6 +33,8 @@ public struct TrainRecord: Sendable, Codable, Equatable {
   public var keptZeros: [KeptZeros]
   /// Pairs of inner tensors that the loss compared, as "student=teacher"; nil when there were none.
   public var features: [String]?
+  /// The number of weights and activations that were rounded while training; nil without a quantizer.
+  public var roundedValues: Int?
 }
 
 /// A trained network and what was done to it.

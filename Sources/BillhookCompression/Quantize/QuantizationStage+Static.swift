@@ -21,7 +21,7 @@ extension QuantizationStage {
     let ranges = try calibrate(placement, data: data, progress: progress)
     var activations: [String: Activation] = [:]
     for value in placement.values where placement.roots[value] == value {
-      activations[value] = try activation(value, ranges[value]!)
+      activations[value] = try activation(value, ranges[value]!, placement)
     }
     func chosen(_ value: String) -> Activation { activations[placement.roots[value]!]! }
     for index in layers.indices {
@@ -49,6 +49,11 @@ extension QuantizationStage {
     var observers: [String: RangeObserver] = [:]
     var shapes: [String: [Int]] = [:]
     for root in roots { observers[root] = RangeObserver(settings.calibration) }
+    let quantizer = quantizer
+    var watched: [String: LayerContext] = [:]
+    if quantizer.observesActivations {
+      for root in roots { watched[root] = activationContext(root, placement) }
+    }
     let indices = data.sampleIndices(settings.samples, seed: settings.seed)
     let runner = BatchRunner(graph, batchSize: settings.batchSize, observed: roots)
     progress?.begin("calibrate", total: indices.count, unit: "samples")
@@ -58,6 +63,9 @@ extension QuantizationStage {
       observe: { name, value in
         guard observers[name] != nil else { return }
         shapes[name] = value.shape
+        if let context = watched[name] {
+          try quantizer.observe(context, values: value.asFloat32())
+        }
         value.asFloat32().withUnsafeElements(of: Float.self) { observers[name]!.add($0) }
       },
       body: { batch, _ in
@@ -76,12 +84,20 @@ extension QuantizationStage {
     return result
   }
 
+  /// What the plugin is told of an activation: the same while it observes and when it calibrates.
+  private func activationContext(
+    _ value: String, _ placement: QuantizationPlacement
+  ) -> LayerContext {
+    LayerContext(
+      role: .activation, index: placement.values.firstIndex(of: value) ?? 0, name: value,
+      op: "QuantizeLinear", outAxis: -1, inAxis: -1, groups: 1)
+  }
+
   private mutating func activation(
-    _ value: String, _ found: (range: (minimum: Float, maximum: Float), shape: [Int])
+    _ value: String, _ found: (range: (minimum: Float, maximum: Float), shape: [Int]),
+    _ placement: QuantizationPlacement
   ) throws -> Activation {
-    let context = LayerContext(
-      role: .activation, index: record.activations.count, name: value, op: "QuantizeLinear",
-      outAxis: -1, inAxis: -1, groups: 1)
+    let context = activationContext(value, placement)
     guard let layout = try quantizer.layout(context, shape: found.shape, weightBits: 8),
       layout.claims.contains([.dequantizeExact, .quantizeExact])
     else {

@@ -1,17 +1,23 @@
-internal import BillhookPlugins
 internal import BillhookGraph
+internal import BillhookPlugins
 internal import BillhookTensor
 internal import OrderedCollections
 
 extension QuantizationStage {
-  /// Puts a DequantizeLinear in front of each quantized weight.
-  mutating func makeWeightOnly() {
+  /// Puts the operators that restore it in front of each quantized weight.
+  ///
+  /// - Throws: ``CompressionError/opsetTooOld(opset:needed:node:op:)`` when a layout needs a newer
+  ///   operator set than the network can be raised to.
+  mutating func makeWeightOnly() throws {
+    let needed = layers.map { $0.quantized.floats == nil ? $0.quantized.layout.neededOpset : 13 }
+    graph = try graph.raisedOpset(to: needed.max() ?? 13)
+    record.opsetAfter = graph.opset
     for node in dequantizeWeights() { insert(node.nodes, before: node.reader) }
   }
 
   /// Replaces the float weights by integers.
   ///
-  /// The DequantizeLinear takes over the name of the weight, so that no reader changes.
+  /// The last operator takes over the name of the weight, so that no reader changes.
   ///
   /// - Returns: The nodes to insert, each with the display name of the first reader.
   mutating func dequantizeWeights() -> [(nodes: [Node], reader: String)] {
@@ -21,15 +27,11 @@ extension QuantizationStage {
       let weight = entry.layer.weight
       let quantized = entry.quantized
       graph.removeConstant(weight)
-      let inputs = [
-        add("\(weight)_quantized", quantized.integers),
-        add("\(weight)_scale", quantized.parameters.scale),
-        add("\(weight)_zero_point", quantized.parameters.zeroPoint),
-      ]
-      let node = Node(
-        "DequantizeLinear", name: names.unused("\(weight)_dequantize"), inputs: inputs,
-        outputs: [weight], attributes: quantized.axis.map { ["axis": .int($0)] } ?? [:])
-      result.append(([node], entry.layer.output))
+      if let floats = quantized.floats {
+        graph.initializers[weight] = Initializer(floats)
+      } else {
+        result.append((decode(quantized, output: weight), entry.layer.output))
+      }
     }
     return result
   }

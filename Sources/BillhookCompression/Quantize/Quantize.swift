@@ -29,7 +29,7 @@ public func quantize(
   switch settings.mode {
   case .static: try stage.makeStatic(data: data!, progress: progress)
   case .dynamic: stage.makeDynamic()
-  case .weightOnly: stage.makeWeightOnly()
+  case .weightOnly: try stage.makeWeightOnly()
   }
   try stage.graph.verify()
   return QuantizeOutcome(graph: stage.graph, record: stage.record)
@@ -101,9 +101,16 @@ struct QuantizationStage {
         switch outcome {
         case .skipped(let reason): entry.skipped = reason
         case .quantized(let quantized):
-          if settings.mode != .weightOnly, let axis = quantized.axis, axis != layer.outAxis {
-            entry.skipped = "its scales do not lie along its output channels"
+          if settings.mode != .weightOnly, !quantized.suitsArithmetic(outAxis: layer.outAxis) {
+            entry.skipped =
+              "its layout, \(quantized.scheme), is for weight-only quantization"
             break
+          }
+          if quantized.floats != nil {
+            record.warnings.append(
+              "The weight \"\(layer.weight)\" keeps float32 in ONNX, rounded by the quantizer: no "
+                + "ONNX operators restore its layout, \(quantized.scheme). A safetensors file "
+                + "holds it.")
           }
           done[layer.weight] = quantized
           quantized.describe(&entry)

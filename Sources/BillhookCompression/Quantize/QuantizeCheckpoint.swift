@@ -5,8 +5,10 @@ public import OrderedCollections
 /// Quantizes the weights of a checkpoint, tensor by tensor.
 ///
 /// Quantized are the floating-point tensors of rank 2 and more that the settings' patterns choose by
-/// name. `NAME` becomes the integers, followed by `NAME.scale` (float32) and, unless all are zero,
-/// `NAME.zero_point`; all other tensors are handed on as they are.
+/// name. `NAME` becomes the integers, as the layout stores them, followed by `NAME.scale` (float32),
+/// unless all are zero `NAME.zero_point`, and of a codebook `NAME.table`; in a form of the plugin's
+/// own it is bytes alone. All other tensors are handed on as they are. The record says how each is
+/// stored; ``restoreCheckpoint(_:layouts:quantizer:)`` is the way back.
 ///
 /// - Parameters:
 ///   - tensors: By name, usually views of a mapped file.
@@ -44,11 +46,12 @@ public func quantizeCheckpoint(
       try write(name, tensor)
     case .quantized(let quantized):
       quantized.describe(&entry)
-      try write(name, quantized.integers)
-      try write("\(name).scale", quantized.parameters.scale)
-      if quantized.zeroPoints.contains(where: { $0 != 0 }) {
-        try write("\(name).zero_point", quantized.parameters.zeroPoint)
+      let layer = LayerContext.checkpoint(name, index: position)
+      for part in try StoredWeight.tensors(name, quantized, layer, quantizer) {
+        try write(part.name, part.tensor)
       }
+      entry.stored = StoredLayout(
+        quantized.layout, plugin: quantizer.descriptor.id, shape: tensor.shape)
     }
     tensor.discardPages()
     record.layers.append(entry)

@@ -20,6 +20,8 @@ public struct QuantizeRecord: Sendable, Codable, Equatable {
     public var inputRange: [Float]?
     /// Why the layer was left alone, or nil.
     public var skipped: String?
+    /// How a checkpoint holds the weight; nil in a network.
+    public var stored: StoredLayout?
   }
 
   /// A quantized activation.
@@ -44,6 +46,15 @@ public struct QuantizeRecord: Sendable, Codable, Equatable {
   public var opsetAfter: Int
   /// Layers that keep eight bits although a pair sum could saturate, and the like.
   public var warnings: [String]
+}
+
+extension QuantizeRecord {
+  /// How a checkpoint holds its quantized tensors, by name.
+  public var layouts: [String: StoredLayout] {
+    var result: [String: StoredLayout] = [:]
+    for layer in layers { result[layer.name] = layer.stored }
+    return result
+  }
 }
 
 /// A quantized network and what was done to it.

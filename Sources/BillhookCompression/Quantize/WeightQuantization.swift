@@ -14,22 +14,43 @@ struct QuantizedWeight {
   var saturationRisk: Bool
   /// In decibels; nil when every weight is exact.
   var signalToNoise: Double?
+  /// The restored weight, when no ONNX operators restore it from the integers.
+  var floats: Tensor?
 
   /// The axis that has a scale an index; nil for one scale.
   var axis: Int? { if case .axis(let axis) = layout.granularity { axis } else { nil } }
   var scales: [Float] { parameters.scale.floats() }
   var zeroPoints: [Int] { parameters.zeroPoint.integers() ?? [] }
 
-  /// Such as "int8 symmetric per axis 0".
+  /// Such as "int8 symmetric per axis 0", "codebook of 16, 4 bits, blocks of 64".
   var scheme: String {
-    let place = axis.map { "per axis \($0)" } ?? "per tensor"
-    return "\(layout.elementType) \(layout.isSymmetric ? "symmetric" : "asymmetric") \(place)"
+    let place =
+      switch layout.granularity {
+      case .tensor: "per tensor"
+      case .axis(let axis): "per axis \(axis)"
+      case .block(let axis?, let size): "blocks of \(size) along axis \(axis)"
+      case .block(nil, let size): "blocks of \(size)"
+      }
+    switch layout.formula {
+    case .affine:
+      let type = layout.elementType == .int8 ? "int" : "uint"
+      return "\(type)\(layout.bits) \(layout.isSymmetric ? "symmetric" : "asymmetric") \(place)"
+    case .codebook:
+      return "codebook of \(layout.maximum + 1), \(layout.bits) bits, \(place)"
+    case .opaque: return "\(layout.blockBytes) opaque bytes, \(place)"
+    }
+  }
+
+  /// Whether integer arithmetic can use the weight: a byte each, one scale or one an output channel.
+  func suitsArithmetic(outAxis: Int) -> Bool {
+    guard layout.formula == .affine, layout.naturalBits == 8 else { return false }
+    return layout.granularity == .tensor || layout.granularity == .axis(outAxis)
   }
 
   /// Fills the fields of a record that say how the weight is stored.
   func describe(_ record: inout QuantizeRecord.Layer) {
     record.scheme = scheme
-    record.bits = bits
+    record.bits = layout.formula == .affine ? min(bits, layout.bits) : layout.bits
     record.smallestScale = scales.min()
     record.largestScale = scales.max()
     record.signalToNoise = signalToNoise
@@ -60,7 +81,9 @@ struct WeightQuantization {
     }
     if let problem = try check(weight, layer, &result) { return .skipped(problem) }
     let outAxis = max(layer.outAxis, 0)
-    guard let range, !PairSums.areSafe(result.integers, outAxis: outAxis) else {
+    guard let range, result.layout.formula == .affine,
+      !PairSums.areSafe(result.integers, outAxis: outAxis)
+    else {
       return .quantized(result)
     }
     if range == .auto {
@@ -76,7 +99,9 @@ struct WeightQuantization {
     return .quantized(result)
   }
 
-  private func attempt(_ weight: Tensor, _ layer: LayerContext, bits: Int) throws -> QuantizedWeight? {
+  private func attempt(_ weight: Tensor, _ layer: LayerContext, bits: Int) throws
+    -> QuantizedWeight?
+  {
     guard let layout = try quantizer.layout(layer, shape: weight.shape, weightBits: bits) else {
       return nil
     }
@@ -100,25 +125,82 @@ struct WeightQuantization {
   }
 
   /// What is wrong with the plugin's numbers, or nil: they must mean in ONNX what they mean to it,
-  /// and zeros must stay zeros. Measures the error on the way.
+  /// and zeros must stay zeros. Measures the error on the way. Weights that are only stored may be
+  /// restored by the plugin instead.
   private func check(
     _ weight: Tensor, _ layer: LayerContext, _ quantized: inout QuantizedWeight
   ) throws -> String? {
-    guard [.int8, .uint8].contains(quantized.layout.elementType),
-      quantized.integers.elementType == quantized.layout.elementType,
-      quantized.integers.shape == weight.shape
-    else { return "the quantizer's integers are not int8 or uint8" }
-    guard quantized.scales.allSatisfy({ $0.isFinite && $0 > 0 }) else {
-      return "the quantizer gave a scale that is not a positive number"
-    }
+    let layout = quantized.layout
     let own = try quantizer.dequantize(
-      layer, quantized.layout, quantized.parameters, integers: quantized.integers)
-    let restoration = Restoration(weight, quantized, own: own)
-    quantized.signalToNoise = restoration.signalToNoise
-    if !restoration.isExact {
-      return "the quantizer's numbers are not those of ONNX's DequantizeLinear"
+      layer, layout, quantized.parameters, integers: quantized.integers, shape: weight.shape)
+    let (isExact, keepsZeros): (Bool, Bool)
+    if layout.formula == .affine, quantized.hasChannelScales {
+      let restoration = Restoration(weight, quantized, own: own)
+      quantized.signalToNoise = restoration.signalToNoise
+      (isExact, keepsZeros) = (restoration.isExact, restoration.keepsZeros)
+    } else {
+      let restored =
+        layout.formula == .opaque
+        ? own : layout.values(quantized.integers, quantized.parameters)
+      let comparison = Comparison(weight, restored, own: own)
+      quantized.signalToNoise = comparison.signalToNoise
+      (isExact, keepsZeros) = (comparison.isExact, comparison.keepsZeros)
     }
-    return restoration.keepsZeros ? nil : "the quantizer does not keep zeros"
+    if layout.formula == .opaque || !isExact || !layout.claims.contains(.dequantizeExact)
+      || !quantized.isDecodable
+    {
+      if range != nil {
+        return layout.formula == .opaque
+          ? "the plugin alone can read its bytes"
+          : "the quantizer's numbers are not those of ONNX's DequantizeLinear"
+      }
+      quantized.floats = own
+    }
+    return keepsZeros ? nil : "the quantizer does not keep zeros"
+  }
+}
+
+extension QuantizedWeight {
+  /// Whether there is one scale, or one for each index of an axis.
+  fileprivate var hasChannelScales: Bool {
+    if case .block = layout.granularity { return false }
+    return true
+  }
+
+  /// Whether ONNX operators can restore the weight from its integers.
+  fileprivate var isDecodable: Bool {
+    guard layout.formula == .codebook, case .block(let axis?, let size) = layout.granularity else {
+      return true
+    }
+    return integers.shape[axis] % size == 0
+  }
+}
+
+/// Two tensors of weights, element by element.
+private struct Comparison {
+  let signalToNoise: Double?
+  let isExact: Bool
+  let keepsZeros: Bool
+
+  init(_ weight: Tensor, _ restored: Tensor, own: Tensor) {
+    var (signal, noise) = (0.0, 0.0)
+    var (isExact, keepsZeros) = (true, true)
+    weight.withUnsafeElements(of: Float.self) { weights in
+      restored.withUnsafeElements(of: Float.self) { restored in
+        own.withUnsafeElements(of: Float.self) { own in
+          for i in weights.indices {
+            let error = Double(weights[i]) - Double(restored[i])
+            signal += Double(weights[i]) * Double(weights[i])
+            noise += error * error
+            isExact = isExact && restored[i] == own[i]
+            keepsZeros = keepsZeros && (weights[i] != 0 || restored[i] == 0)
+          }
+        }
+      }
+    }
+    signalToNoise = noise > 0 && signal > 0 ? 10 * log10(signal / noise) : nil
+    self.isExact = isExact
+    self.keepsZeros = keepsZeros
   }
 }
 
@@ -245,8 +327,9 @@ extension Tensor {
           let numbers = bytes.loadUnaligned(fromByteOffset: index * 4, as: SIMD16<Float>.self)
           sums += numbers - numbers
         }
-        return sums == SIMD16() && values[(range.lowerBound + whole)..<range.upperBound]
-          .allSatisfy(\.isFinite)
+        return sums == SIMD16()
+          && values[(range.lowerBound + whole)..<range.upperBound]
+            .allSatisfy(\.isFinite)
       }.allSatisfy { $0 }
     }
   }

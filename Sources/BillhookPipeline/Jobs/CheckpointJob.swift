@@ -77,8 +77,9 @@ struct CheckpointJob {
       file.tensors, quantizer: quantizer, settings: stage.settings(seed: job.seed),
       progress: job.progress
     ) { name, tensor in written[name] = tensor }
-    try SafetensorsFile(tensors: written, metadata: metadata(file.metadata, plugin.use))
-      .write(to: job.output)
+    var metadata = metadata(file.metadata, plugin.use)
+    metadata[SafetensorsFile.quantizationKey] = try record.layouts.metadataText()
+    try SafetensorsFile(tensors: written, metadata: metadata).write(to: job.output)
     return (.quantize(record), plugin.use, record.warnings)
   }
 
@@ -130,5 +131,19 @@ struct CheckpointCost {
       }
     default: tensor.floats().count { $0 == 0 }
     }
+  }
+}
+
+extension SafetensorsFile {
+  /// The metadata entry that says how quantized tensors are stored: a JSON object by tensor name.
+  static let quantizationKey = "billhook.quantization"
+}
+
+extension [String: StoredLayout] {
+  /// As JSON with sorted keys, so that the same layouts are the same bytes.
+  func metadataText() throws -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    return String(decoding: try encoder.encode(self), as: UTF8.self)
   }
 }

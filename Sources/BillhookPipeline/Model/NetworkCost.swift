@@ -39,7 +39,8 @@ public struct NetworkCost: Sendable, Equatable {
   /// Counts.
   ///
   /// - Throws: ``GraphError`` when shapes cannot be inferred.
-  public init(of graph: Graph) throws(GraphError) {
+  public init(of network: Graph) throws(GraphError) {
+    let graph = try network.decodingWeights()
     let types = try graph.inferTypes(binding: graph.binding(batchSize: 1))
     let weights = StoredWeights(graph)
     let producers = graph.producers()
@@ -73,7 +74,8 @@ public struct NetworkCost: Sendable, Equatable {
       layers.append(
         LayerCost(
           name: node.displayName, op: node.op, shape: stored.tensor.shape,
-          elementType: "\(stored.tensor.elementType)", parameters: own, macs: layerMACs,
+          elementType: "\(network.storedType(stored.name) ?? stored.tensor.elementType)",
+          parameters: own, macs: layerMACs,
           zeros: stored.zeroCount))
     }
     let elements = layers.reduce(0) { $0 + $1.shape.reduce(1, *) }
@@ -120,6 +122,42 @@ public struct NetworkCost: Sendable, Equatable {
       guard weight.count >= 2 else { return outputs * weight.reduce(1, *) }
       return outputs * weight[weight.count - 2]
     }
+  }
+}
+
+extension Graph {
+  /// The network with its weights as tensors where operators make them from packed ones.
+  fileprivate func decodingWeights() throws(GraphError) -> Graph {
+    var constants = Set(initializers.keys)
+    var decodes = false
+    for node in nodes {
+      let reads = node.reads.filter { !$0.isEmpty }
+      guard !reads.isEmpty, reads.allSatisfy(constants.contains) else { continue }
+      constants.formUnion(node.outputs)
+      // These alone are looked through where they are.
+      let views = ["DequantizeLinear", "Identity", "Cast", "Transpose", "Reshape"]
+      let isView = views.contains(node.op)
+      decodes = decodes || !isView || node.int("block_size", default: 0) != 0
+    }
+    return decodes ? try foldingConstants() : self
+  }
+
+  /// The type of the largest constant that a value is made from; nil for a constant itself.
+  fileprivate func storedType(_ name: String) -> ElementType? {
+    guard constant(name) == nil else { return nil }
+    let producers = producers()
+    var largest: Tensor?
+    var seen: Set<String> = []
+    var waiting = [name]
+    while let next = waiting.popLast() {
+      guard seen.insert(next).inserted else { continue }
+      if let tensor = constant(next) {
+        if tensor.byteCount > largest?.byteCount ?? 0 { largest = tensor }
+      } else if let index = producers[next] {
+        waiting += nodes[index].reads
+      }
+    }
+    return largest?.elementType
   }
 }
 

@@ -109,6 +109,10 @@ extension Stage.Work {
         loss: reader.plugin("loss", standard: PluginChoice(PluginChoice.defaultLoss)),
         training: TrainingOptions(reader, problems))
       distill.features = reader.pairs("features").map { FeaturePair(student: $0, teacher: $1) }
+      if let quantizer = reader.text("quantizer") {
+        distill.quantizer = reader.plugin(
+          "quantizer", parameters: "quantizer_parameters", standard: PluginChoice(quantizer))
+      }
       self = .distill(distill)
     case "prune":
       // Both are read before either is missed, so that the problems of both are noted.

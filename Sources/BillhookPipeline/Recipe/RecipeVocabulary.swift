@@ -157,6 +157,10 @@ enum RecipeVocabulary {
       RecipeKey(
         "features", .pairs,
         "For a loss that compares inner tensors: the student's tensor and the teacher's, by name."),
+      RecipeKey(
+        "quantizer", .text,
+        "A quantizer plugin, its id or path: train as if the network was quantized by it already."),
+      RecipeKey("quantizer_parameters", .parameters, "The quantizer plugin's parameters."),
     ] + training + [save],
     doc: "Train against the recorded outputs of a teacher.")
 

@@ -181,24 +181,28 @@ struct SectionReader {
   }
 
   /// A plugin by the key that names it, with the mapping `parameters` beside it.
-  func plugin(_ key: String, standard: PluginChoice) -> PluginChoice {
-    var choice = named(key, standard: standard)
+  func plugin(
+    _ key: String, parameters parametersKey: String = "parameters", standard: PluginChoice
+  ) -> PluginChoice {
+    var choice = named(key, parametersKey, standard: standard)
     choice.isolation = self.choice("isolation", of: Isolation.self)
     choice.onCrash = self.choice("on_plugin_crash", of: CrashPolicy.self)
     return choice
   }
 
-  private func named(_ key: String, standard: PluginChoice) -> PluginChoice {
+  private func named(
+    _ key: String, _ parametersKey: String, standard: PluginChoice
+  ) -> PluginChoice {
     let name = text(key)
-    guard let value = self["parameters"] else {
+    guard let value = self[parametersKey] else {
       return name == nil || name == standard.plugin ? standard : PluginChoice(name!)
     }
     guard case .mapping(let entries) = value.content else {
-      note("parameters", "Found \(value.kindName), but a mapping from names to values is needed.")
+      note(parametersKey, "Found \(value.kindName), but a mapping from names to values is needed.")
       return standard
     }
     let given = entries.compactMap { entry -> PluginChoice.Parameter? in
-      let place = "\(join("parameters")).\(entry.key)"
+      let place = "\(join(parametersKey)).\(entry.key)"
       switch entry.value.content {
       case .scalar(let text, _):
         return .init(key: entry.key, values: [text], isList: false)

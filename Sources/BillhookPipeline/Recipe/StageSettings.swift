@@ -28,6 +28,8 @@ public struct DistillStage: Sendable, Equatable, Codable {
   public var training: TrainingOptions
   /// Tensors inside of student and teacher that the loss compares.
   public var features: [FeaturePair] = []
+  /// Trains as if the network was quantized by this plugin already; nil for none.
+  public var quantizer: PluginChoice?
 
   public init(
     teacher: Teacher = .original, loss: PluginChoice = PluginChoice(PluginChoice.defaultLoss),

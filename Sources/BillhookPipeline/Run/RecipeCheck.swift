@@ -122,6 +122,9 @@ struct RecipeCheck {
       checkTeacher(stage, path, graph)
       checkLoss(resolved, path, hasTeacher: true, features: stage.features)
       checkFeatures(stage, path, graph)
+      if let quantizer = stage.quantizer {
+        _ = resolve(quantizer, .quantizer, key: "quantizer", path)
+      }
     case .prune(let stage): check(stage, path, resolved, graph)
     case .quantize(let stage):
       if stage.mode == .static, recipe.data.calibration ?? recipe.data.train == nil {

@@ -43,7 +43,9 @@ extension Stage {
       "\(stage.granularity.rawValue)s\(stage.blockShape.map { " of \($0)" } ?? ""), "
         + "\(stage.amount), \(stage.scorer.plugin), "
         + "\(stage.effectiveScope.rawValue)\(stage.maskOnly ? ", mask only" : "")"
-    case .distill(let stage): "\(stage.training.summary), \(stage.loss.plugin)"
+    case .distill(let stage):
+      "\(stage.training.summary), \(stage.loss.plugin)"
+        + (stage.quantizer.map { ", through \($0.plugin)" } ?? "")
     case .quantize(let stage):
       "\(stage.mode.rawValue), \(stage.quantizer.plugin)"
         + (stage.mode == .static ? ", \(stage.calibration.rawValue)" : "")

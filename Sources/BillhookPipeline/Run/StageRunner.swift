@@ -89,13 +89,18 @@ struct StageRunner {
     let pairs = stage.features.map {
       FeatureTeacher.Pair(student: $0.student, teacher: $0.teacher)
     }
+    let quantizer = try stage.quantizer.map {
+      try ResolvedPlugin($0, .quantizer, in: context.catalog)
+    }
     let outcome = try BillhookCompression.train(
       graph, loss: plugin.plugin.makeLoss(plugin.values, seed: context.seed),
       settings: stage.training.settings(seed: context.seed), data: data.dataset, teacher: teacher,
-      features: pairs.isEmpty ? nil : FeatureTeacher(teacherGraph, pairs: pairs), progress: context.progress,
-      checkpoints: context.checkpoint)
+      features: pairs.isEmpty ? nil : FeatureTeacher(teacherGraph, pairs: pairs),
+      progress: context.progress, checkpoints: context.checkpoint,
+      quantizer: quantizer.map { try $0.plugin.makeQuantizer($0.values, seed: context.seed) })
     return StageResult(
-      graph: outcome.graph, record: .distill(outcome.record), plugins: [plugin.use],
+      graph: outcome.graph, record: .distill(outcome.record),
+      plugins: [plugin.use] + (quantizer.map { [$0.use] } ?? []),
       teacherWasRecorded: isReused)
   }
 

@@ -26,6 +26,8 @@ final class Lowering {
   let mode: PlanMode
   let plan: KernelPlan
   let seed: UInt64
+  /// What takes the place of Identity nodes, by the node's name.
+  let substitutions: [String: any ValueSubstitution]
   private(set) var values: [String: LoweredValue] = [:]
   /// Float constants that training may change, by name.
   private(set) var parameters: OrderedDictionary<String, PlanValue> = [:]
@@ -39,12 +41,14 @@ final class Lowering {
   private var floats: [String: PlanValue] = [:]
 
   init(
-    _ graph: Graph, types: [String: ValueType], mode: PlanMode, seed: UInt64 = 0
+    _ graph: Graph, types: [String: ValueType], mode: PlanMode, seed: UInt64 = 0,
+    substitutions: [String: any ValueSubstitution] = [:]
   ) throws(RuntimeError) {
     self.graph = graph
     self.types = types
     self.mode = mode
     self.seed = seed
+    self.substitutions = substitutions
     plan = try KernelPlan()
     var constants: [String: Tensor] = [:]
     for (name, initializer) in graph.initializers { constants[name] = initializer.tensor }

@@ -4,6 +4,13 @@ internal import BillhookTensor
 /// Operators that only move elements. Quantized values pass as integers.
 enum ShapeRules {
   static func identity(_ l: Lowering, _ step: Step) throws(RuntimeError) -> LoweredValue {
+    if let substitution = l.substitutions[step.node.name] {
+      let x = try l.parameter(step.node.inputs[0])
+      let y = try l.plan.host("Substitution", [x], [x.shape]) { tensors in
+        [try substitution.forward(tensors[0])]
+      }
+      return .computed(y[0])
+    }
     guard let value = l.value(step.node.inputs[0]) else {
       throw .unknownValue(name: step.node.inputs[0])
     }

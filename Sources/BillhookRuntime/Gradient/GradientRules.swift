@@ -92,7 +92,15 @@ enum GradientRules {
   }
 
   private static func identity(_ b: Backward, _ step: Step, _ dy: PlanValue) throws(RuntimeError) {
-    try b.accumulate(step.node.inputs[0], dy)
+    let name = step.node.inputs[0]
+    guard b.wants(name), let substitution = b.lowering.substitutions[step.node.name] else {
+      return try b.accumulate(name, dy)
+    }
+    let x = try b.forward(name)
+    let dx = try b.plan.host("Substitution's gradient", [x, dy], [x.shape]) { tensors in
+      [try substitution.backward(tensors[0], gradient: tensors[1])]
+    }
+    try b.accumulate(name, dx[0])
   }
 
   private static func reshape(_ b: Backward, _ step: Step, _ dy: PlanValue) throws(RuntimeError) {

@@ -3,23 +3,32 @@ internal import BillhookTensor
 
 /// An operation of a ``KernelPlan`` that Swift computes: tensors in, float32 tensors out.
 final class HostCall {
-  typealias Body = ([Tensor]) throws(GraphError) -> [Tensor]
+  typealias Body = ([Tensor]) throws -> [Tensor]
 
+  private let node: String
   private let inputs: [(shape: [Int], type: ElementType)]
   private let shapes: [[Int]]
   private let body: Body
-  private var failure: GraphError?
+  private var failure: (any Error)?
 
-  init(inputs: [PlanValue], shapes: [[Int]], _ body: @escaping Body) {
+  init(
+    node: String, inputs: [PlanValue], shapes: [[Int]], _ body: @escaping Body
+  ) {
+    self.node = node
     self.inputs = inputs.map { ($0.shape, $0.elementType) }
     self.shapes = shapes
     self.body = body
   }
 
   /// Why the call failed; once.
-  func takeFailure() -> GraphError? {
+  func takeFailure() -> RuntimeError? {
     defer { failure = nil }
-    return failure
+    switch failure {
+    case nil: return nil
+    case let error as GraphError: return .graph(error)
+    case let error as RuntimeError: return error
+    case let error?: return .kernel(node: node, reason: "\(error)")
+    }
   }
 
   /// What the plan calls; `context` is a ``HostCall``.
@@ -44,7 +53,7 @@ final class HostCall {
       }
       return tensor
     }
-    do throws(GraphError) {
+    do {
       for (index, result) in try body(tensors).enumerated() where index < shapes.count {
         guard result.count == shapes[index].reduce(1, *), let target = to?[index] else { return 1 }
         result.asFloat32().withUnsafeBytes { bytes in

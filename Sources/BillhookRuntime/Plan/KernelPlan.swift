@@ -315,7 +315,7 @@ final class KernelPlan {
     _ name: StaticString, _ inputs: [PlanValue], _ shapes: [[Int]],
     _ body: @escaping HostCall.Body
   ) throws(RuntimeError) -> [PlanValue] {
-    let call = HostCall(inputs: inputs, shapes: shapes, body)
+    let call = HostCall(node: currentNode, inputs: inputs, shapes: shapes, body)
     hostCalls.append(call)
     var outputs = shapes.map { _ in Int32(-1) }
     try check(
@@ -346,7 +346,7 @@ final class KernelPlan {
   func run(_ range: Range<Int32>) throws(RuntimeError) {
     guard bh_plan_run(plan, range.lowerBound, range.upperBound) < 0 else { return }
     for call in hostCalls {
-      if let failure = call.takeFailure() { throw .graph(failure) }
+      if let failure = call.takeFailure() { throw failure }
     }
     throw failure()
   }

@@ -36,11 +36,13 @@ public final class TrainingPlan {
   ///   - observed: Names of values inside of the graph, for ``value(_:)`` and ``valueGradient(_:)``.
   ///   - features: Names of values that the loss looks at too: its gradient there is added to what
   ///     comes from the output.
+  ///   - substitutions: What takes the place of Identity nodes of the graph, by the node's name.
   /// - Throws: ``RuntimeError``, which names the node that has no gradient, the value that does not
   ///   exist, or what cannot be compiled.
   public init(
     _ graph: Graph, batchSize: Int, optimizer: Optimizer, keepingZeros: Set<String> = [],
-    seed: UInt64 = 0, observed: [String] = [], features: [String] = []
+    seed: UInt64 = 0, observed: [String] = [], features: [String] = [],
+    substitutions: [String: any ValueSubstitution] = [:]
   ) throws(RuntimeError) {
     guard batchSize >= 1 else { throw .batchSizeNotPositive(batchSize) }
     self.batchSize = batchSize
@@ -51,7 +53,8 @@ public final class TrainingPlan {
     } catch {
       throw .graph(error)
     }
-    let lowering = try Lowering(graph, types: types, mode: .training, seed: seed)
+    let lowering = try Lowering(
+      graph, types: types, mode: .training, seed: seed, substitutions: substitutions)
     plan = lowering.plan
     inputs = try lowering.feedInputs()
     hostInputs = lowering.hostInputs
