@@ -12,6 +12,8 @@ public enum PipelineError: Error, Equatable, CustomStringConvertible {
   case dataMissing(task: String, role: String)
   case unknownArchitecture(String, known: [String])
   case stage(name: String, problems: [String])
+  /// A plugin did not do the work of a stage of a recipe; `number` counts from 1.
+  case stageFailed(number: Int, count: Int, name: String, reason: String)
   case nothingToCompare(data: String)
   case unknownInput(model: String, input: String, known: [String])
   case inputTwice(input: String)
@@ -71,6 +73,9 @@ public enum PipelineError: Error, Equatable, CustomStringConvertible {
         ? "Cannot \(name). \(problems[0])"
         : "Cannot \(name), for \(problems.count) reasons.\n"
           + problems.map { "  \($0)" }.joined(separator: "\n")
+    case .stageFailed(let number, let count, let name, let reason):
+      "Stage \(number) of \(count), \"\(name)\", cannot be done. \(reason)"
+        + (number > 1 ? " The stages before it are kept for the next run." : "")
     case .nothingToCompare(let data):
       """
       The data "\(data)" has no labels, so accuracy cannot be measured; name another network with \

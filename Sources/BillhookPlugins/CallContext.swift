@@ -53,8 +53,8 @@ final class CallContext: @unchecked Sendable {
     if let error = failed.error { throw error }
     if let change = failed.floatingPoint {
       throw .changedFloatingPoint(
-        plugin: plugin.descriptor.id, function: function, before: change.before,
-        after: change.after)
+        plugin: plugin.descriptor.id, function: function, layer: layer?.name,
+        before: change.before, after: change.after)
     }
     throw .failed(
       plugin: plugin.descriptor.id, function: function, layer: layer?.name, status: failed.status,

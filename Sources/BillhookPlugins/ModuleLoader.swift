@@ -60,7 +60,8 @@ enum ModuleLoader {
     let after = bh_fp_state()
     guard after != before else { return }
     bh_set_fp_state(before)
-    throw .changedFloatingPoint(plugin: plugin, function: function, before: before, after: after)
+    throw .changedFloatingPoint(
+      plugin: plugin, function: function, layer: nil, before: before, after: after)
   }
 }
 

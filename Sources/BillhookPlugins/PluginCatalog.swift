@@ -54,7 +54,7 @@ public final class PluginCatalog: Sendable {
       builtIns.formUnion(BuiltInList.digests(in: folder, libraries: files))
       candidates += files.map { ($0, .builtIn) }
     }
-    var policy = PluginPolicy(default: .deny)
+    var policy: PluginPolicy?
     do throws(PluginError) {
       policy = try PluginPolicy(path: settings.home.policyPath)
     } catch {
@@ -189,6 +189,9 @@ public final class PluginCatalog: Sendable {
     }
     return try plugin(first.descriptor.id, in: plugins, hook)
   }
+
+  /// True for a plain function that is written inline (`ffi:LIBRARY:SIGNATURE`).
+  public static func isPlainFunction(_ text: String) -> Bool { PlainLoader.isInline(text) }
 
   /// What a name is most likely to be when its hook is not said: a scorer, the most common kind, or
   /// what an inline form looks like.

@@ -29,6 +29,7 @@ public enum PluginError: Error, Equatable, Codable, CustomStringConvertible {
   case untrusted(path: String, sha256: String, reason: String)
   case isolationNotGranted(path: String, wanted: Isolation, granted: Isolation)
   case quarantined(path: String, sha256: String, reason: String, date: String)
+  case notQuarantined(name: String)
   case onlyBuiltIns(path: String)
   case notAllowed(plugin: String, pattern: String)
 
@@ -59,7 +60,8 @@ public enum PluginError: Error, Equatable, Codable, CustomStringConvertible {
 
   // Calls
   case failed(plugin: String, function: String, layer: String?, status: Int32, message: String?)
-  case changedFloatingPoint(plugin: String, function: String, before: UInt64, after: UInt64)
+  case changedFloatingPoint(
+    plugin: String, function: String, layer: String?, before: UInt64, after: UInt64)
   /// A function about state that the plugin does not have.
   case noState(plugin: String, function: String)
   case foreignState(plugin: String, found: String)
@@ -117,7 +119,8 @@ extension PluginError {
     case .unknownParameter, .missingParameter, .wrongParameterType, .parameterOutOfRange,
       .unknownChoice:
       parameterDescription
-    case .badPolicy, .untrusted, .isolationNotGranted, .quarantined, .onlyBuiltIns, .notAllowed:
+    case .badPolicy, .untrusted, .isolationNotGranted, .quarantined, .notQuarantined,
+      .onlyBuiltIns, .notAllowed:
       trustDescription
     case .noWorker, .weakIsolation, .searchesOutside, .crashed, .timedOut, .wroteOutside,
       .lostState, .requiresInProcess:
@@ -200,10 +203,10 @@ extension PluginError {
         message.
         """
       }
-    case .changedFloatingPoint(let plugin, let function, let before, let after):
+    case .changedFloatingPoint(let plugin, let function, let layer, let before, let after):
       """
-      Plugin "\(plugin)" breaks rule BH-08 in "\(function)": the floating-point mode was \
-      0x\(String(before, radix: 16)) and is 0x\(String(after, radix: 16)) after it (it was set \
+      Plugin "\(plugin)" breaks rule BH-08 in "\(function)"\(on(layer)): the floating-point mode \
+      was 0x\(String(before, radix: 16)) and is 0x\(String(after, radix: 16)) after it (it was set \
       back). Build the plugin without -ffast-math.
       """
     case .noState(let plugin, let function):
@@ -267,6 +270,11 @@ extension PluginError {
       """
       The plugin "\(path)" is in quarantine since \(date): \(reason) Run billhook plugin clear \
       \(sha256.prefix(12)) to try it again.
+      """
+    case .notQuarantined(let name):
+      """
+      Nothing in quarantine has the path "\(name)" or a digest that starts so (6 digits at least); \
+      billhook plugin doctor lists what is there.
       """
     case .onlyBuiltIns(let path):
       "The plugin \"\(path)\" is not loaded, because only built-ins are allowed (--no-plugins)."

@@ -131,7 +131,8 @@ static const uint32_t refused[] = {
     SYS_socket,   SYS_socketpair, SYS_connect, SYS_bind,   SYS_listen, SYS_accept, SYS_accept4,
     SYS_setsid,   SYS_mount,      SYS_umount2, SYS_bpf,    SYS_keyctl, SYS_add_key,
     SYS_request_key, SYS_unshare, SYS_setns,   SYS_io_uring_setup, SYS_perf_event_open,
-    SYS_userfaultfd, SYS_pidfd_getfd, SYS_kexec_load, SYS_init_module, SYS_personality,
+    SYS_userfaultfd, SYS_pidfd_getfd, SYS_pidfd_send_signal, SYS_tkill, SYS_rt_sigqueueinfo,
+    SYS_rt_tgsigqueueinfo, SYS_kexec_load, SYS_init_module, SYS_personality,
 };
 
 static const uint32_t refused_when_calling[] = {
@@ -179,6 +180,12 @@ int bh_filter_system_calls(int filter) {
            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mprotect, 0, 4), LOAD(args[2]),
            BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 0, 1), REFUSE, ALLOW);
   }
+  // Signals reach this process only, as abort() sends them, and limits are its own.
+  APPEND(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_kill, 1, 0),
+         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_tgkill, 0, 4), LOAD(args[0]),
+         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)getpid(), 0, 1), ALLOW, REFUSE,
+         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_prlimit64, 0, 4), LOAD(args[0]),
+         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1), ALLOW, REFUSE);
   // A new thread of this process is fine, a new process is not.
   APPEND(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 3), LOAD(args[0]),
          BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_THREAD, 1, 0), KILL, ALLOW);

@@ -13,7 +13,8 @@ import Testing
   private let folder = TemporaryFolder()
 
   private func runner(
-    _ stages: String, announce: @escaping (String) -> Void = { _ in }
+    _ stages: String, plugins: PluginSettings = PluginSettings(),
+    announce: @escaping (String) -> Void = { _ in }
   ) throws -> RecipeRunner {
     var random = CounterRandom(seed: 5, stream: "images")
     let images = Tensor(
@@ -33,7 +34,7 @@ import Testing
       \(stages)
       """
     return RecipeRunner(
-      try RecipeFile(yaml: text, name: "small"), catalog: PluginCatalog(),
+      try RecipeFile(yaml: text, name: "small"), catalog: PluginCatalog(settings: plugins),
       options: RunOptions(
         measurement: MeasurementOptions(
           warmUpRuns: 0, minimumRuns: 1, maximumRuns: 1, seconds: 0)),
@@ -65,6 +66,56 @@ import Testing
       .map { try ONNXFile.decode([UInt8]($0), name: "student") }
     #expect(graphs[0].metadata["billhook.recipe_sha256"] != graphs[1].metadata["billhook.recipe_sha256"])
     #expect(graphs[0].initializers.map(\.value.tensor) == graphs[1].initializers.map(\.value.tensor))
+  }
+
+  @Test func `a hostile plugin ends its stage by name, and the finished stages are kept`() throws {
+    let plugin = try compiledPlugin("Tests/BrokenPlugins/crashing.c")
+    var settings = PluginSettings(home: PluginHome(folder: folder.path))
+    settings.limits.callSeconds = 2
+    settings.limits.graceSeconds = 0.2
+    func prune(_ mode: String) throws -> RecipeRunner {
+      try runner(
+        """
+        - prune: {granularity: element, scorer: "\(plugin)", parameters: {mode: \(mode)}, \
+        ratio: 0.5, scope: layer}
+        """,
+        plugins: settings)
+    }
+    let unharmed = " This process and all finished work are unharmed."
+    func crash(_ how: String) -> String {
+      " crashed in \"score\" on layer \"conv1\": \(how).\(unharmed)"
+    }
+    var endings = [
+      ("segfault", crash("its worker process was ended by SIGSEGV")),
+      ("exit", crash("it ended its worker process with exit status 3")),
+      (
+        "past-end",
+        " breaks rule BH-03 in \"score\" on layer \"conv1\": it wrote outside of its output."
+      ),
+      (
+        "hang",
+        " did not return from \"score\" on layer \"conv1\" within 2 seconds and was stopped."
+          + unharmed
+      ),
+    ]
+    #if arch(x86_64)
+      endings.append(
+        (
+          "flush",
+          " breaks rule BH-08 in \"score\" on layer \"conv1\": the floating-point mode was 0x1f80 and "
+            + "is 0x9f80 after it (it was set back). Build the plugin without -ffast-math."
+        ))
+    #endif
+    for (mode, ending) in endings {
+      let error = #expect(throws: PipelineError.self) { try prune(mode).run() }
+      #expect(
+        error?.description
+          == "Stage 4 of 4, \"prune\", cannot be done. Plugin \"org.example.crashing\"\(ending) "
+          + "The stages before it are kept for the next run.")
+    }
+    let report = try prune("good").run()
+    #expect(report.stages.map(\.isResumed) == [true, true, true, false])
+    #expect(report.plugins.last?.id == "org.example.crashing")
   }
 
   @Test func `the metadata say how a file came to be`() throws {

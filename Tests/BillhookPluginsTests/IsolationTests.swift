@@ -70,6 +70,97 @@ import Testing
     #expect(results[0].3 == results[1].3)
   }
 
+  private func positive(_ shape: [Int], seed: UInt64) -> Tensor {
+    Tensor(randomTensor(shape, seed: seed).elements(of: Float.self).map { abs($0) }, shape: shape)
+  }
+
+  /// What the built-ins and examples make of the same inputs.
+  private func results(of plugin: Plugin) throws -> [Tensor?] {
+    let weight = randomTensor([16, 24, 3, 3], seed: 11)
+    switch plugin.descriptor.hook {
+    case .scorer:
+      let statistics = LayerStatistics(
+        inputAbsMean: positive([24], seed: 13), inputSquaredNorm: positive([24], seed: 14),
+        outputAbsMean: positive([16], seed: 15),
+        outputZeroFraction: positive([16], seed: 16),
+        weightGradient: randomTensor(weight.shape, seed: 12), sampleCount: 5)
+      let scorer = try plugin.makeScorer(seed: 7)
+      return try Granularity.allCases.filter(plugin.descriptor.granularities.contains).map {
+        try scorer.score(
+          layer(index: 3), granularity: $0,
+          block: $0 == .block ? BlockShape(outputs: 4, inputs: 1) : nil, weight: weight,
+          statistics: statistics)
+      }
+    case .loss:
+      let student = randomTensor([32, 10], seed: 17, scale: 3)
+      let inner = randomTensor([32, 6], seed: 18)
+      let features =
+        plugin.descriptor.needs.contains(.features)
+        ? [Feature(name: "inner", student: inner, teacher: randomTensor([32, 6], seed: 19))] : []
+      var gradient = Tensor(zeros: student.shape)
+      var gradients = features.map { Tensor(zeros: $0.student.shape) }
+      let sums = try plugin.makeLoss(seed: 7).compute(
+        student: student, teacher: randomTensor([32, 10], seed: 20, scale: 3),
+        labels: Tensor((0..<32).map { Int32($0 % 10) }), features: features, gradient: &gradient,
+        featureGradients: &gradients, step: 0, totalSteps: 1)
+      return [Tensor([Float(sums.lossSum), Float(sums.weightSum)]), gradient] + gradients
+    case .quantizer:
+      let quantizer = try plugin.makeQuantizer(seed: 7)
+      let given: QuantizationLayout? = try quantizer.layout(
+        layer(), shape: weight.shape, weightBits: 8)
+      let layout = try #require(given)
+      let parameters = try quantizer.calibrate(layer(), layout, values: weight)
+      let integers = try quantizer.quantize(layer(), layout, parameters, values: weight)
+      return [
+        parameters.scale, integers,
+        try quantizer.dequantize(layer(), layout, parameters, integers: integers),
+      ]
+    }
+  }
+
+  @Test func `every built-in gives the same bytes`() throws {
+    let catalogs = try Self.catalogs()
+    #expect(catalogs[0].descriptors.count >= 5)
+    for descriptor in catalogs[0].descriptors {
+      let found = try catalogs.map { try $0.plugin(descriptor.id, hook: descriptor.hook) }
+      #expect(found.map(\.isolation) == [.inproc, .worker])
+      let values = try found.map(results)
+      #expect(!values[0].isEmpty)
+      #expect(values[0] == values[1], "\(descriptor.id)")
+    }
+  }
+
+  @Test(arguments: [
+    ("c-taylor/taylor.c", PluginDescriptor.Hook.scorer),
+    ("cxx-geometric-median/geometric_median.cc", .scorer),
+    ("rust-feature-matching/feature_matching.rs", .loss),
+  ])
+  func `every example gives the same bytes`(source: String, hook: PluginDescriptor.Hook) throws {
+    let path = try compiledPlugin("Plugins/Examples/\(source)")
+    let values = try [Isolation.inproc, .worker].map { isolation in
+      try results(
+        of: PluginCatalog(folders: [], settings: separateSettings(isolation))
+          .plugin(path, hook: hook))
+    }
+    #expect(!values[0].isEmpty)
+    #expect(values[0] == values[1])
+  }
+
+  @Test(arguments: [
+    ("float square(float)", PluginDescriptor.Hook.scorer),
+    ("void powers(const float*, size_t, double, float*)|weight.data,weight.count,2,scores.data", .scorer),
+  ])
+  func `plain functions give the same bytes`(form: String, hook: PluginDescriptor.Hook) throws {
+    let library = try plainLibrary()
+    let values = try [Isolation.inproc, .worker].map { isolation in
+      let plugin = try PluginCatalog(folders: [], settings: separateSettings(isolation))
+        .plugin("ffi:\(library):\(form)", hook: hook)
+      #expect(plugin.isolation == isolation)
+      return try results(of: plugin)
+    }
+    #expect(values[0] == values[1])
+  }
+
   @Test func `random numbers inside parallel_for are the same`() throws {
     let weight = randomTensor([30, 70], seed: 1)
     let scores = try [Isolation.inproc, .worker].map { isolation in

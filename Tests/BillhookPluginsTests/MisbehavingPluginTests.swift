@@ -48,8 +48,8 @@ import Testing
     func `a changed floating-point mode is set back and reported`(mode: String) {
       #expect(
         sentence { _ = try Self.score(mode) } == """
-          Plugin "\(Self.id)" breaks rule BH-08 in "score": the floating-point mode was 0x1f80 and \
-          is 0x9f80 after it (it was set back). Build the plugin without -ffast-math.
+          Plugin "\(Self.id)" breaks rule BH-08 in "score" on layer "conv": the floating-point mode \
+          was 0x1f80 and is 0x9f80 after it (it was set back). Build the plugin without -ffast-math.
           """)
       #expect(Float.leastNonzeroMagnitude * 1 != 0)
     }

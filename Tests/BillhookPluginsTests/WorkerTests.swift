@@ -44,6 +44,7 @@ func crashing(
     ("far", "its worker process was ended by SIGSEGV"),
     ("input", "its worker process was ended by SIGSEGV"),
     ("fork", "it made a system call that a worker may not make (SIGSYS)"),
+    ("terminate", "its worker process was ended by SIGTERM"),
     ("exec", "it made a system call that a worker may not make (SIGSYS)"),
   ])
   func `a crash names plugin, function, layer and signal`(mode: String, how: String) throws {
@@ -84,17 +85,45 @@ func crashing(
       #expect(
         sentence { _ = try scorer.score(layer(), granularity: .element, weight: Self.weight) }
           == """
-          Plugin "org.example.crashing" breaks rule BH-08 in "score": the floating-point mode was \
-          0x1f80 and is 0x9f80 after it (it was set back). Build the plugin without -ffast-math.
+          Plugin "org.example.crashing" breaks rule BH-08 in "score" on layer "conv": the \
+          floating-point mode was 0x1f80 and is 0x9f80 after it (it was set back). Build the plugin without -ffast-math.
           """)
     }
   #endif
 
-  @Test(arguments: ["open", "socket"])
-  func `files and sockets are out of reach`(mode: String) throws {
+  @Test(arguments: ["open", "socket", "signal", "limit"])
+  func `files, sockets and other processes are out of reach`(mode: String) throws {
     let scorer = try crashing(mode, separateSettings())
     let scores = try scorer.score(layer(), granularity: .element, weight: Self.weight)
     #expect(scores?.elements(of: Float.self) == [1, 2, 3, 4])
+  }
+
+  @Test(arguments: [
+    ("hang-in-destroy", "did not return from \"destroy\" within 0.3 seconds and was stopped."),
+    (
+      "abort-in-destroy",
+      "crashed in \"destroy\": its worker process was ended by SIGABRT."
+    ),
+  ])
+  func `an instance that does not end is a warning`(mode: String, what: String) throws {
+    var settings = try separateSettings()
+    settings.limits.callSeconds = 0.3
+    settings.limits.graceSeconds = 0.2
+    let heard = Mutex<[String]>([])
+    let observer = PluginObserver(
+      log: { _, level, text in heard.withLock { $0.append("\(level): \(text)") } })
+    do {
+      let scorer = try crashing(mode, settings, observer: observer)
+      let scores = try scorer.score(layer(), granularity: .element, weight: Self.weight)
+      #expect(scores?.elements(of: Float.self) == [1, 2, 3, 4])
+    }
+    #expect(
+      heard.withLock { $0 } == [
+        """
+        warning: Plugin "org.example.crashing" \(what) This process and all finished work are \
+        unharmed.
+        """
+      ])
   }
 
   @Test func `what a plugin logs arrives before its call returns`() throws {

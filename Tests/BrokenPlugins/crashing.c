@@ -3,9 +3,11 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,10 +18,12 @@
 #include "billhook/billhook.h"
 
 enum { GOOD, SEGFAULT, ABORT, EXIT, HANG, FORK, EXEC, MEMORY, PAST_END, BEFORE_START, FAR, INPUT,
-       FLUSH, OPEN, SOCKET, LOG, RANDOM, ONCE };
+       FLUSH, OPEN, SOCKET, SIGNAL, LIMIT, LOG, RANDOM, ONCE, HANG_IN_DESTROY,
+       ABORT_IN_DESTROY, TERMINATE };
 static const char *const modes[] = {"good", "segfault", "abort", "exit", "hang", "fork", "exec",
                                     "memory", "past-end", "before-start", "far", "input", "flush",
-                                    "open", "socket", "log", "random", "once"};
+                                    "open", "socket", "signal", "limit", "log", "random", "once",
+                                    "hang-in-destroy", "abort-in-destroy", "terminate"};
 
 static bh_status create(bh_call *call, const bh_value *values, void **self) {
   (void)call;
@@ -27,7 +31,10 @@ static bh_status create(bh_call *call, const bh_value *values, void **self) {
   return BH_OK;
 }
 
-static void destroy(void *self) { (void)self; }
+static void destroy(void *self) {
+  if ((int)(intptr_t)self - 1 == ABORT_IN_DESTROY) abort();
+  while ((int)(intptr_t)self - 1 == HANG_IN_DESTROY) sleep(1);
+}
 
 static int64_t count_of(const bh_tensor *t) {
   int64_t n = 1;
@@ -83,6 +90,13 @@ static bh_status score(void *self, bh_call *call, const bh_layer *layer, const b
       break;
     case OPEN: out[0] = open("/etc/passwd", O_RDONLY) < 0 ? 1 : 0; break;
     case SOCKET: out[0] = socket(AF_INET, SOCK_STREAM, 0) < 0 ? 1 : 0; break;
+    case SIGNAL: out[0] = kill(getppid(), SIGTERM) < 0 ? 1 : 0; break;
+    case LIMIT: {
+      const struct rlimit none = {0, 0};
+      out[0] = prlimit(getppid(), RLIMIT_NOFILE, &none, NULL) < 0 ? 1 : 0;
+      break;
+    }
+    case TERMINATE: raise(SIGTERM); break;
     case LOG: call->host->log(call, BH_LOG_WARNING, layer->name, strlen(layer->name)); break;
     case RANDOM: return call->host->parallel_for(call, n, 64, piece, out);
     case ONCE:

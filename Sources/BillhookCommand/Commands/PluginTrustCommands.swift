@@ -9,11 +9,13 @@ extension PluginCommand {
       discussion: """
         billhook plugin trust ./libmine.so             # in a worker, also when found in a folder
         billhook plugin trust --inproc ./libmine.so    # in Billhook's own process
+        billhook plugin trust 'ffi:libm.so.6:float fabsf(float)'
 
         A digest says that a file is the same, not that it is harmless. In Billhook's own process a \
         library can do all that you can.
         """)
-    @Argument(help: .init("The library's file.", valueName: "path"))
+    @Argument(help: .init(
+        "A library's or manifest's file, or a plain function.", valueName: "path|ffi:…"))
     var path: String
     @Flag(help: "Let it into Billhook's own process.")
     var inproc = false
@@ -34,7 +36,7 @@ extension PluginCommand {
       let home = session.plugins.home
       var policy = try PluginPolicy(path: home.policyPath)
       // Without a "/" it would be taken for an id.
-      let file = path.contains("/") ? path : "./\(path)"
+      let file = path.contains("/") || PluginCatalog.isPlainFunction(path) ? path : "./\(path)"
       guard let account = try session.catalog().why(file) else { return }
       policy.set(
         .init(
@@ -99,13 +101,19 @@ extension PluginCommand {
       if all == (library != nil) { throw ValidationError("Name a library, or give --all.") }
     }
 
+    /// Fewer digits could mean several libraries.
+    private func isStart(of digest: String) -> Bool {
+      library.map { $0.count >= 6 && digest.hasPrefix($0) } ?? false
+    }
+
     func run() throws {
       let session = global.start()
       let quarantine = Quarantine(home: session.plugins.home)
       let path = library.map { URL(fileURLWithPath: $0).resolvingSymlinksInPath().path }
       let count = quarantine.clear { entry in
-        all || entry.path == path || (library.map { entry.sha256.hasPrefix($0) } ?? false)
+        all || entry.path == path || isStart(of: entry.sha256)
       }
+      if count == 0, let library { throw PluginError.notQuarantined(name: library) }
       Terminal.out("\(count) cleared")
     }
   }

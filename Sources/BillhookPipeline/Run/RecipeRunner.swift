@@ -137,7 +137,13 @@ public final class RecipeRunner {
         progress: progress))
     let clock = ContinuousClock()
     let start = clock.now
-    let result = try runner.run(stage, on: run.graph ?? run.checked.graph)
+    let result: StageResult
+    do {
+      result = try runner.run(stage, on: run.graph ?? run.checked.graph)
+    } catch let error as PluginError {
+      throw PipelineError.stageFailed(
+        number: index + 1, count: count, name: stage.name, reason: error.description)
+    }
     let seconds = (clock.now - start).inSeconds
     try finish(result, stage: stage, index: index, seconds: seconds, &run, ledger)
     checkpoint.remove()

@@ -31,11 +31,7 @@ public struct PluginHealth: Sendable, Codable, Equatable {
       problems.append(error.description)
     }
     do throws(PluginError) {
-      let order = WorkerOrder(
-        libraries: [], memoryBytes: settings.limits.memoryBytes, readable: [], threads: 1,
-        laneCount: 0)
-      let process = try WorkerProcess(
-        order, executable: settings.workerPath, arena: nil, hear: { _ in })
+      let process = try WorkerLibrary.describer(of: [], settings)
       defer { process.close() }
       let found = process.loadings(within: settings.limits.loadSeconds)
       confinement = found?.confinement

@@ -19,7 +19,8 @@ public struct TrustDecision: Sendable, Equatable {
 /// the user's trust file.
 struct TrustRules: Sendable {
   let settings: PluginSettings
-  let policy: PluginPolicy
+  /// Nil when the trust file cannot be used.
+  let policy: PluginPolicy?
   /// Digests of the built-ins.
   let builtIns: Set<String>
 
@@ -28,7 +29,7 @@ struct TrustRules: Sendable {
       return TrustDecision(
         isolation: max(settings.isolation ?? .inproc, .inproc), reason: "it is a built-in")
     }
-    if let rule = policy.rule(for: file.identity) {
+    if let rule = policy?.rule(for: file.identity) {
       return TrustDecision(
         isolation: rule.isolation,
         reason: "\"\(settings.home.policyPath)\" has a rule for its digest")
@@ -40,6 +41,10 @@ struct TrustRules: Sendable {
       return TrustDecision(
         reason: "it was found in a folder, and the trust file has no rule for it")
     case .given: break
+    }
+    guard let policy else {
+      return TrustDecision(
+        reason: "the trust file cannot be used, billhook plugin doctor says why")
     }
     if let isolation = settings.isolation {
       return TrustDecision(isolation: isolation, reason: "the command line says so")

@@ -49,17 +49,20 @@ public struct WorkerLimits: Sendable, Equatable {
   public var callSeconds: Double
   /// Time between asking a call to stop and killing it.
   public var graceSeconds: Double
+  /// Wall time of ending an instance, when that is less than ``callSeconds``.
+  public var endSeconds: Double
   /// Wall time of loading a library.
   public var loadSeconds: Double
   /// Memory of the plugin, in bytes; tensors come on top.
   public var memoryBytes: UInt64
 
   public init(
-    callSeconds: Double = 600, graceSeconds: Double = 2, loadSeconds: Double = 60,
-    memoryBytes: UInt64 = 4 << 30
+    callSeconds: Double = 600, graceSeconds: Double = 2, endSeconds: Double = 10,
+    loadSeconds: Double = 60, memoryBytes: UInt64 = 4 << 30
   ) {
     self.callSeconds = callSeconds
     self.graceSeconds = graceSeconds
+    self.endSeconds = endSeconds
     self.loadSeconds = loadSeconds
     self.memoryBytes = memoryBytes
   }

@@ -38,9 +38,23 @@ final class WorkerInstance: @unchecked Sendable {
     defer { place.process.giveBack(lane) }
     var wire = WireWriter(lane.request)
     wire.put(place.id)
-    _ = place.process.transact(
-      lane, .destroy, requestBytes: wire.count, limits: library.settings.limits,
-      isCancelled: { false })
+    var limits = library.settings.limits
+    limits.callSeconds = min(limits.callSeconds, limits.endSeconds)
+    let answer = place.process.transact(
+      lane, .destroy, requestBytes: wire.count, limits: limits, isCancelled: { false })
+    // Nobody waits for a result, so this is no error of the stage.
+    switch answer {
+    case .reply: break
+    case .timedOut:
+      warn(
+        .timedOut(
+          plugin: descriptor.id, function: "destroy", layer: nil, seconds: limits.callSeconds))
+    case .ended(let end): warn(WorkerLibrary.crash(end, descriptor.id, "destroy", nil))
+    }
+  }
+
+  private func warn(_ error: PluginError) {
+    library.observer.log(descriptor.id, .warning, error.description)
   }
 
   // MARK: - C functions

@@ -12,7 +12,7 @@ final class WorkerLibrary: @unchecked Sendable {
   let file: LibraryFile
   let isolation: Isolation
   let settings: PluginSettings
-  private let observer: PluginObserver
+  let observer: PluginObserver
   private let state = Mutex(State())
 
   private struct State {

@@ -52,6 +52,8 @@ final class WorkerProcess: @unchecked Sendable {
   private var pieces: [UInt8] = []
 
   private static let outputLimit = 4096
+  /// How long a process may take to end once nobody needs it.
+  private static let closingNanoseconds: UInt64 = 2_000_000_000
 
   /// Starts a process and gives it its order; it loads while the caller goes on.
   ///
@@ -145,10 +147,16 @@ final class WorkerProcess: @unchecked Sendable {
     var signal: Int32 = 0
     let watched = [errors[0], socket, pidfd]
     var isOpen = [true, true]
+    var killTime: UInt64?
     while true {
+      if killTime == nil, bh_flag_load(closedFlag) != 0 {
+        killTime = bh_monotonic_nanoseconds() + Self.closingNanoseconds
+      }
+      if let time = killTime, bh_monotonic_nanoseconds() >= time { bh_kill_group(process) }
       var ready: [Int32] = [0, 0, 0]
       let descriptors = [isOpen[0] ? watched[0] : -1, isOpen[1] ? watched[1] : -1, pidfd]
-      _ = bh_wait_readable(descriptors, &ready, 3, pidfd >= 0 ? -1 : 20)
+      _ = bh_wait_readable(
+        descriptors, &ready, 3, pidfd < 0 ? 20 : killTime == nil ? -1 : 100)
       if ready[1] != 0, !receive() { isOpen[1] = false }
       if ready[0] != 0 { isOpen[0] = Self.read(errors[0], &output) }
       if ready[1] != 0 || ready[0] != 0 { continue }

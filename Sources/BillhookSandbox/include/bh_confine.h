@@ -26,10 +26,10 @@ int bh_landlock_version(void);
 int bh_restrict_files(const char *const *paths, uint64_t count);
 
 // The system calls that a filter lets through.
-#define BH_FILTER_LOADING 0  // no new programs or processes, no sockets, no looking at others
+#define BH_FILTER_LOADING 0  // no new programs or processes, no sockets, no touching of others
 #define BH_FILTER_CALLING 1  // also no opening of files and no new executable memory
 
-// Installs a filter for all threads. A new process or program, and a look into another process, end
+// Installs a filter for all threads. Signals to other processes and their limits are refused. A new process or program, and a look into another process, end
 // this process with SIGSYS; other forbidden calls fail with EPERM. Returns 1 when it is in force, 0
 // when the kernel has no filters, or a negative errno.
 int bh_filter_system_calls(int filter);
