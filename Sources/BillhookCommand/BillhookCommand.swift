@@ -30,8 +30,9 @@ struct BillhookCommand: ParsableCommand {
     version: billhookVersion,
     subcommands: [
       NewCommand.self, TrainCommand.self, EvaluateCommand.self, PruneCommand.self,
-      DistillCommand.self, QuantizeCommand.self, RunCommand.self, SweepCommand.self,
-      InferCommand.self, InspectCommand.self, BenchCommand.self, PluginCommand.self,
+      DistillCommand.self, QuantizeCommand.self, RestoreCommand.self, RunCommand.self,
+      SweepCommand.self, InferCommand.self, InspectCommand.self, BenchCommand.self,
+      PluginCommand.self,
     ])
 
   /// Parses and runs; errors become a sentence on standard error.

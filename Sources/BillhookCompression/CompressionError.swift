@@ -50,6 +50,8 @@ public enum CompressionError: Error, Equatable, CustomStringConvertible {
   case activationLayout(plugin: String, value: String)
   case nothingQuantized(reasons: [String])
   case storedTensor(name: String, problem: String)
+  /// `expected` is nil when the plugin leaves the tensor out.
+  case otherFormat(name: String, plugin: String, found: String, expected: String?)
   case opsetTooOld(opset: Int, needed: Int, node: String, op: String)
 
   public var description: String {
@@ -233,6 +235,12 @@ public enum CompressionError: Error, Equatable, CustomStringConvertible {
       """
       The quantized tensor "\(name)" does not hold what its layout says: \(problem). Quantize the \
       original checkpoint again.
+      """
+    case .otherFormat(let name, let plugin, let found, let expected):
+      """
+      The quantizer "\(plugin)" cannot read the tensor "\(name)": the file has it as \(found), and \
+      with these parameters the plugin \(expected.map { "stores it as \($0)" } ?? "leaves it out"). \
+      Name the plugin that wrote the file with --quantizer, and its parameters with --param.
       """
     case .nothingQuantized(let reasons):
       "No layer was quantized. \(reasons.prefix(12).joined(separator: "; "))."

@@ -6,6 +6,12 @@ public enum PipelineError: Error, Equatable, CustomStringConvertible {
   case override(String, problem: String)
   case needsGraph(path: String, task: String)
   case outputIsInput(path: String)
+  /// `network` is the file that is to get the weights, if there is one.
+  case restoredKind(output: String, network: String?)
+  case notQuantized(path: String)
+  case quantizerMissing(path: String, plugin: String)
+  case weightMissing(network: String, name: String, known: [String])
+  case weightDiffers(network: String, name: String, found: String, expected: String)
   case noFolder(path: String, folder: String)
   case cannotWrite(path: String, reason: String)
   case packageMissing(source: String, package: String, folder: String)
@@ -46,6 +52,36 @@ public enum PipelineError: Error, Equatable, CustomStringConvertible {
       """
     case .outputIsInput(let path):
       "The output \"\(path)\" is also an input, which is never overwritten; choose another name."
+    case .restoredKind(let output, let network?):
+      """
+      The output "\(output)" is a checkpoint, but the weights go into the network "\(network)"; \
+      write an ONNX file, or leave --network out.
+      """
+    case .restoredKind(let output, nil):
+      """
+      The output "\(output)" does not end in .safetensors, which is what is written without a \
+      network; choose such a name, or add --network NETWORK.onnx.
+      """
+    case .notQuantized(let path):
+      """
+      "\(path)" does not say how its tensors are stored: it has no metadata "billhook.quantization". \
+      Give a file that quantize --mode weight-only wrote.
+      """
+    case .quantizerMissing(let path, let plugin):
+      """
+      "\(path)" holds tensors that only the quantizer "\(plugin)" can read, and there is no \
+      quantizer of that id. Name its file with --quantizer, or put it into a plugin folder.
+      """
+    case .weightMissing(let network, let name, let known):
+      """
+      The network "\(network)" has no weight "\(name)", which the checkpoint \
+      has.\(suggestion(for: name, in: known)) Give the network that the checkpoint belongs to.
+      """
+    case .weightDiffers(let network, let name, let found, let expected):
+      """
+      The weight "\(name)" of the network "\(network)" is \(expected), but the checkpoint has \
+      \(found). Give the network that the checkpoint belongs to.
+      """
     case .noFolder(let path, let folder):
       """
       Cannot write "\(path)": there is no folder "\(folder)". Create it first, or choose another \

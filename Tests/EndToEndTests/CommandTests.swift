@@ -17,8 +17,8 @@ import Testing
   }
 
   @Test(arguments: [
-    "new", "train", "evaluate", "prune", "distill", "quantize", "run", "sweep", "infer", "inspect",
-    "bench", "plugin",
+    "new", "train", "evaluate", "prune", "distill", "quantize", "restore", "run", "sweep", "infer",
+    "inspect", "bench", "plugin",
   ])
   func `every command has help with an example`(command: String) throws {
     let result = try BillhookProcess(command, "--help", folder: folder.path)

@@ -51,7 +51,8 @@ public func quantizeCheckpoint(
         try write(part.name, part.tensor)
       }
       entry.stored = StoredLayout(
-        quantized.layout, plugin: quantizer.descriptor.id, shape: tensor.shape)
+        quantized.layout, plugin: quantizer.descriptor.id, index: position,
+        shape: tensor.shape)
     }
     tensor.discardPages()
     record.layers.append(entry)

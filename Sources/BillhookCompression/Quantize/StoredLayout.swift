@@ -5,6 +5,8 @@ internal import BillhookTensor
 public struct StoredLayout: Sendable, Codable, Equatable {
   /// The id of the plugin that wrote the tensor, and that reads it when nobody else can.
   public var plugin: String
+  /// The number of the tensor among those that were quantized, which the plugin saw; 0 when nil.
+  public var index: Int?
   /// Of the tensor as float32.
   public var shape: [Int]
   public var formula: QuantizationLayout.Formula
@@ -25,8 +27,9 @@ public struct StoredLayout: Sendable, Codable, Equatable {
   /// When the bytes are in a form of the plugin's own.
   public var storageID: String?
 
-  init(_ layout: QuantizationLayout, plugin: String, shape: [Int]) {
+  init(_ layout: QuantizationLayout, plugin: String, index: Int?, shape: [Int]) {
     self.plugin = plugin
+    self.index = index
     self.shape = shape
     formula = layout.formula
     isSigned = layout.elementType == .int8
@@ -54,10 +57,14 @@ public struct StoredLayout: Sendable, Codable, Equatable {
 
   /// The layout; nil when the fields contradict each other or the shape, as in a damaged file.
   public var layout: QuantizationLayout? {
-    guard Tensor.elementCount(of: shape, elementType: .float32) != nil,
-      axis.map({ shape.indices.contains($0) }) ?? true, (blockSize ?? 1) >= 1,
-      formula == .opaque ? (blockBytes ?? 0) >= 1 && blockSize != nil : (1...8).contains(bits),
-      minimum <= maximum, minimum >= -128, maximum <= 255
+    // No sum or product of the numbers below this limit overflows.
+    let sizes = 1...1 << 31
+    guard let count = Tensor.elementCount(of: shape, elementType: .float32), count > 0,
+      axis.map({ shape.indices.contains($0) }) ?? true, sizes.contains(blockSize ?? 1),
+      sizes.contains(blockBytes ?? 1), (0...1 << 31).contains(index ?? 0),
+      formula == .opaque ? blockBytes != nil && blockSize != nil : (1...8).contains(bits),
+      minimum <= maximum, minimum >= -128, maximum <= 255,
+      formula != .codebook || minimum == 0, (-255...255).contains(bias ?? 0)
     else { return nil }
     let storage: QuantizationLayout.Storage
     if let storageID {

@@ -44,7 +44,8 @@ enum StoredWeight {
 ///   - layouts: By the name of the tensor, as ``QuantizeRecord/layouts`` has them.
 ///   - quantizer: Finds the plugin of a tensor that its plugin alone can read.
 /// - Throws: ``CompressionError/storedTensor(name:problem:)`` when the file does not hold what a
-///   layout says; `PluginError`.
+///   layout says, ``CompressionError/otherFormat(name:plugin:found:expected:)`` when the plugin would
+///   store the tensor in another form; `PluginError`.
 public func restoreCheckpoint(
   _ tensors: OrderedDictionary<String, Tensor>, layouts: [String: StoredLayout],
   quantizer: (_ plugin: String) throws -> Quantizer
@@ -56,18 +57,16 @@ public func restoreCheckpoint(
     guard let layout = stored.layout else { throw problem("its layout contradicts itself") }
     let shape = stored.shape
     for part in ["scale", "zero_point", "table"] { result["\(name).\(part)"] = nil }
-    let layer = LayerContext.checkpoint(name, index: 0)
+    let layer = LayerContext.checkpoint(name, index: stored.index ?? 0)
     let none = QuantizationParameters(
       scale: Tensor(zeros: [0]), zeroPoint: Tensor(zeros: [0], layout.elementType))
-    if layout.formula == .opaque {
-      result[name] = try quantizer(stored.plugin).dequantize(
-        layer, layout, none, integers: tensor, shape: shape)
-      continue
-    }
-    if case .custom = layout.storage {
-      let (parameters, integers) = try quantizer(stored.plugin).unpack(
-        layer, layout, bytes: tensor, shape: shape)
-      result[name] = layout.values(integers, parameters)
+    if let reader = try stored.reader(name, layout, layer, tensor, quantizer) {
+      if layout.formula == .opaque {
+        result[name] = try reader.dequantize(layer, layout, none, integers: tensor, shape: shape)
+      } else {
+        let (parameters, integers) = try reader.unpack(layer, layout, bytes: tensor, shape: shape)
+        result[name] = layout.values(integers, parameters)
+      }
       continue
     }
     var integers = tensor
@@ -93,6 +92,9 @@ public func restoreCheckpoint(
     guard let scale = tensors["\(name).scale"], scale.elementType == .float32,
       scale.shape == scaleShape
     else { throw problem("its scales are not float32 \(scaleShape)") }
+    guard scale.elements(of: Float.self).allSatisfy({ $0.isFinite && $0 > 0 }) else {
+      throw problem("its scales are not all finite and above 0")
+    }
     let zeroShape = layout.zeroPointShape(shape)
     let zeroPoint = tensors["\(name).zero_point"] ?? Tensor(zeros: zeroShape, layout.elementType)
     guard zeroPoint.shape == zeroShape, zeroPoint.elementType == layout.elementType else {
@@ -110,4 +112,51 @@ public func restoreCheckpoint(
         scale: scale, zeroPoint: zeroPoint, table: layout.formula == .codebook ? table : nil))
   }
   return result
+}
+
+extension StoredLayout {
+  /// The most values that a byte may stand for. No real format comes near; a damaged shape would ask
+  /// for more memory than there is.
+  private static let valuesPerByte = 4096
+
+  /// The plugin that has to read a tensor, or nil when the layout says all that is needed.
+  fileprivate func reader(
+    _ name: String, _ layout: QuantizationLayout, _ layer: LayerContext, _ tensor: Tensor,
+    _ quantizer: (_ plugin: String) throws -> Quantizer
+  ) throws -> Quantizer? {
+    if case .custom = layout.storage {} else if layout.formula != .opaque { return nil }
+    guard tensor.byteCount >= shape.reduce(1, *) / Self.valuesPerByte else {
+      throw CompressionError.storedTensor(
+        name: name, problem: "it has \(tensor.byteCount) bytes for the shape \(shape)")
+    }
+    guard tensor.elementType == .uint8,
+      layout.formula != .opaque || tensor.shape == layout.integerShape(shape)
+    else {
+      throw CompressionError.storedTensor(
+        name: name, problem: "it is \(tensor.elementType) \(tensor.shape)")
+    }
+    let reader = try quantizer(plugin)
+    // Another plugin, or the same with other parameters, would make numbers of any bytes.
+    let own = try reader.layout(layer, shape: shape, weightBits: 8)
+    guard let own, StoredLayout(own, plugin: plugin, index: index, shape: shape) == self else {
+      throw CompressionError.otherFormat(
+        name: name, plugin: reader.descriptor.id, found: layout.form, expected: own?.form)
+    }
+    return reader
+  }
+}
+
+extension QuantizationLayout {
+  /// In a few words, for an error: what the plugin alone can read.
+  fileprivate var form: String {
+    let numbers = formula == .opaque ? "\(blockBytes) bytes" : "\(formula.rawValue), \(bits) bits"
+    let place =
+      switch granularity {
+      case .tensor: ""
+      case .axis(let axis): " along axis \(axis)"
+      case .block(_, let size): " for \(size) values"
+      }
+    if case .custom(let id) = storage { return "\"\(id)\" (\(numbers)\(place))" }
+    return numbers + place
+  }
 }

@@ -137,6 +137,44 @@ struct CheckpointCost {
 extension SafetensorsFile {
   /// The metadata entry that says how quantized tensors are stored: a JSON object by tensor name.
   static let quantizationKey = "billhook.quantization"
+
+  /// How the quantized tensors are stored, by name.
+  ///
+  /// - Parameter path: Of the file, for errors.
+  /// - Throws: ``PipelineError/notQuantized(path:)`` without the entry,
+  ///   `FormatError.malformed` when it is not what ``metadataText()`` writes.
+  func storedLayouts(path: String) throws -> [String: StoredLayout] {
+    guard let text = metadata[Self.quantizationKey] else {
+      throw PipelineError.notQuantized(path: path)
+    }
+    do {
+      return try JSONDecoder().decode([String: StoredLayout].self, from: Data(text.utf8))
+    } catch let error as DecodingError {
+      let (keys, found) = error.place
+      throw FormatError.malformed(
+        path: path, format: .safetensors,
+        location: (["metadata \"\(Self.quantizationKey)\""] + keys).joined(separator: ", "),
+        found: found, expected: "a layout for each quantized tensor")
+    }
+  }
+}
+
+extension DecodingError {
+  /// The keys on the way to what cannot be read, and what is there.
+  fileprivate var place: (keys: [String], found: String) {
+    func keys(_ context: Context) -> [String] {
+      context.codingPath.map { "\"\($0.stringValue)\"" }
+    }
+    switch self {
+    case .keyNotFound(let key, let context):
+      return (keys(context), "no \"\(key.stringValue)\"")
+    case .typeMismatch(_, let context), .valueNotFound(_, let context):
+      return (keys(context), "a value of another type")
+    case .dataCorrupted(let context) where context.codingPath.isEmpty: return ([], "no JSON")
+    case .dataCorrupted(let context): return (keys(context), "an unknown value")
+    @unknown default: return ([], "something else")
+    }
+  }
 }
 
 extension [String: StoredLayout] {

@@ -52,6 +52,8 @@ public struct Provenance: Sendable, Equatable {
     public static let data = "billhook.data_sha256"
     public static let seed = "billhook.seed"
     public static let plugins = "billhook.plugins"
+
+    static let all = [version, recipe, data, seed, plugins]
   }
 
   /// Metadata entries in a fixed order.
