@@ -4,8 +4,8 @@ use std::os::raw::{c_char, c_void};
 
 pub type Status = i32;
 
-pub const ABI_MAJOR: u32 = 0;
-pub const ABI_MINOR: u32 = 1;
+pub const ABI_MAJOR: u32 = 1;
+pub const ABI_MINOR: u32 = 0;
 pub const TARGET_MINOR: u32 = 0;
 pub const OK: Status = 0;
 pub const SKIP: Status = 1;

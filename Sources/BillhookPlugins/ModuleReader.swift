@@ -28,11 +28,6 @@ struct ModuleReader {
     try require(
       Int32(major) == BH_ABI_MAJOR, "BH-22", "abi_major", "\(major) (built with headers \(built))",
       "\(BH_ABI_MAJOR): rebuild it with this host's headers, \(host)")
-    // Major 0 promises nothing from one minor to the next.
-    try require(
-      BH_ABI_MAJOR > 0 || Int32(header) == BH_ABI_MINOR, "BH-22", "header_minor",
-      "\(header) (built with headers \(built))",
-      "\(BH_ABI_MINOR): rebuild it with this host's headers, \(host)")
     try require(
       Int32(minor) <= BH_ABI_MINOR, "BH-22", "min_minor",
       "\(minor) (built with headers \(built))",

@@ -28,7 +28,7 @@ import Testing
     let descriptor = try builtIns.plugin("magnitude", hook: .scorer).descriptor
     #expect(descriptor.module.path.hasSuffix("/libbillhook-plugin-magnitude.so"))
     #expect(descriptor.module.sha256.count == 64)
-    #expect(descriptor.module.abi == "0.1")
+    #expect(descriptor.module.abi == "1.0")
     #expect(
       descriptor.capabilities.names
         == ["deterministic", "concurrent", "chunked", "data-free", "global-scale"])

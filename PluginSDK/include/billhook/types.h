@@ -5,9 +5,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// The version of these headers. Major 0 promises nothing: a host takes only its own minor.
-#define BH_ABI_MAJOR 0
-#define BH_ABI_MINOR 1
+// The version of these headers. A host takes every plugin of its major whose min_minor is at most
+// its own minor: what was there stays, and a minor only adds.
+#define BH_ABI_MAJOR 1
+#define BH_ABI_MINOR 0
 
 // The oldest host minor that the plugin works with, for bh_module.min_minor. Younger fields are
 // hidden; define it as a higher number before the include to see them.

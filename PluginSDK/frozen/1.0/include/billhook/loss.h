@@ -36,7 +36,7 @@ typedef struct bh_loss_io {
   const bh_tensor *labels;             // [N], int32, 0 to C - 1 or BH_LABEL_IGNORED; null without
   const bh_tensor *sample_weight;      // [N], float32, at least 0; null: all 1
   const bh_feature *const *features;   // [n_features], in the recipe's order; null for none
-  uint64_t n_features;                 // 0 unless BH_NEED_FEATURES
+  uint64_t n_features;                 // at least 1 with BH_NEED_FEATURES
   double grad_scale;                   // factor of the gradients
   uint64_t step;                       // of the training run, from 0
   uint64_t total_steps;                // of the training run; 0 when not known

@@ -24,7 +24,7 @@ typedef struct bh_soft_target {
   double temperature;          // above 0
   double alpha;                // share of the labels, 0 to 1
   double grad_scale;           // factor of the gradient
-  float *grad;                 // [N, C], written
+  float *grad;                 // [N, C], written; null when it is not wanted
   double *loss_sum;            // written
   double *weight_sum;          // written
 } bh_soft_target;
