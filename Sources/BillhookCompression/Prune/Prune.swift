@@ -17,6 +17,7 @@ public func prune(
   progress: (any ProgressReporting)? = nil
 ) throws -> PruneOutcome {
   try settings.check()
+  let graph = graph.hoistingWeights()
   let data = try data?.fitted(to: graph)
   var outcome =
     switch settings.granularity {

@@ -9,14 +9,25 @@ func pruneElements(
   progress: (any ProgressReporting)?
 ) throws -> PruneOutcome {
   try scorer.requireElements(settings)
-  let layers = try chosenLayers(graph, settings.layers, task: "prune")
+  var layers = try chosenLayers(graph, settings.layers, task: "prune")
+  var notes: [String] = []
+  if !scorer.descriptor.needs.subtracting(.previousMask).isEmpty {
+    let nested = layers.filter { $0.enclosing != nil }
+    layers.removeAll { $0.enclosing != nil }
+    guard !layers.isEmpty else { throw CompressionError.noLayers(task: "prune") }
+    if let first = nested.first {
+      notes.append(
+        "\(nested.count) layers inside of subgraphs (such as \"\(first.name)\" in "
+          + "\"\(first.enclosing ?? "")\") were left alone: what the scorer needs to know of them "
+          + "cannot be observed there.")
+    }
+  }
   let statistics = try scorer.statistics(
     graph, layers: layers, settings: settings, data: data, progress: progress)
   let scope = try settings.elementScope(for: scorer)
   // A weight that several layers read is pruned once, by the scores of the first one.
   var seen: [String: String] = [:]
   var items: [ElementPruning.Item] = []
-  var notes: [String] = []
   for (index, layer) in layers.enumerated() {
     if let owner = seen[layer.weight] {
       notes.append(

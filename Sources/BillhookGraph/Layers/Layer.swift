@@ -2,7 +2,10 @@ internal import BillhookTensor
 
 /// A node that has weights: Conv, Gemm, or MatMul with a constant matrix.
 public struct Layer: Sendable, Equatable {
+  /// The index of the node; of a layer inside a subgraph, that of the outermost node around it.
   public var nodeIndex: Int
+  /// The display name of the outermost node whose subgraph the layer is in; nil for the graph's own.
+  public var enclosing: String?
   /// The node's display name and operator.
   public var node: String
   public var op: String
@@ -34,22 +37,44 @@ extension Graph {
     try verifyStructure()
     let constants = constantTensors()
     let trail = ActivationTrail(self, constants: constants)
-    return nodes.indices.compactMap { index in
+    return nodes.indices.flatMap { index -> [Layer] in
       let node = nodes[index]
-      guard var layer = layer(index, weightShape: constants[node.input(1) ?? ""]?.shape) else {
-        return nil
+      guard var layer = node.layer(index, weightShape: constants[node.input(1) ?? ""]?.shape)
+      else {
+        return node.subgraphs.flatMap {
+          $0.layers(inside: node.displayName, at: index, constants: constants)
+        }
       }
       let (bias, activation) = trail.follow(layer.output, op: node.op)
       if let name = node.input(2), constants[name] != nil { layer.bias = name }
       layer.bias = layer.bias ?? bias
       layer.activationOutput = activation ?? layer.output
-      return layer
+      return [layer]
     }
   }
 
-  /// The layer that a node is if its weight has this shape.
+  /// The layers of a subgraph, with what it sees of the constants around it.
+  private func layers(
+    inside enclosing: String, at index: Int, constants outer: [String: Tensor]
+  ) -> [Layer] {
+    let constants = outer.merging(constantTensors()) { _, own in own }
+    return nodes.flatMap { node -> [Layer] in
+      guard var layer = node.layer(index, weightShape: constants[node.input(1) ?? ""]?.shape)
+      else {
+        return node.subgraphs.flatMap {
+          $0.layers(inside: enclosing, at: index, constants: constants)
+        }
+      }
+      layer.enclosing = enclosing
+      return [layer]
+    }
+  }
+}
+
+extension Node {
+  /// The layer that the node is if its weight has this shape.
   func layer(_ index: Int, weightShape: [Int]?) -> Layer? {
-    let node = nodes[index]
+    let node = self
     guard let shape = weightShape, let weight = node.input(1), let input = node.input(0) else {
       return nil
     }
