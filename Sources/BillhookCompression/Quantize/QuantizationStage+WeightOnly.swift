@@ -43,9 +43,9 @@ extension QuantizationStage {
     return name
   }
 
-  /// Inserts nodes in front of the one that makes `value`.
+  /// Inserts nodes in front of the one that makes `value`; in front of all when a subgraph makes it.
   mutating func insert(_ nodes: [Node], before value: String) {
-    let index = graph.nodes.firstIndex { $0.outputs.contains(value) } ?? graph.nodes.count
+    let index = graph.nodes.firstIndex { $0.outputs.contains(value) } ?? 0
     graph.nodes.insert(contentsOf: nodes, at: index)
   }
 }

@@ -19,7 +19,10 @@ public func quantize(
 ) throws -> QuantizeOutcome {
   try settings.check()
   if settings.mode == .static, data == nil { throw CompressionError.dataNeededForCalibration }
-  let raised = try graph.raisedOpset()
+  if let record = try graph.recordIfQuantizedAlready(settings) {
+    return QuantizeOutcome(graph: graph, record: record)
+  }
+  let raised = try graph.hoistingWeights().raisedOpset()
   let (folded, names) = settings.mode == .weightOnly ? (raised, []) : raised.foldingBatchNorms()
   var stage = try QuantizationStage(folded, quantizer: quantizer, settings: settings)
   stage.record.foldedBatchNorms = names
@@ -62,17 +65,10 @@ struct QuantizationStage {
     self.quantizer = quantizer
     self.settings = settings
     names = NamePool(graph)
-    record = QuantizeRecord(
-      mode: settings.mode.rawValue, calibration: settings.calibrationName, calibrationSamples: 0,
-      weightRange: settings.weightRange.rawValue, layers: [], activations: [],
-      foldedBatchNorms: [], opsetBefore: graph.opset, opsetAfter: graph.opset, warnings: [])
+    record = graph.quantizeRecord(settings)
     candidates = try graph.weightedLayers()
     record.layers = graph.quantizedAlready.map { .skipped($0, "it is quantized already") }
-    guard !candidates.isEmpty else {
-      if record.layers.isEmpty { throw CompressionError.noLayers(task: "quantize") }
-      throw CompressionError.nothingQuantized(
-        reasons: record.layers.map { "\"\($0.name)\": \($0.skipped ?? "")" })
-    }
+    guard !candidates.isEmpty else { throw CompressionError.noLayers(task: "quantize") }
   }
 
   /// Makes integers of the chosen layers' weights.
@@ -91,7 +87,7 @@ struct QuantizationStage {
       let context = layer.context(index)
       if !chosen[index] {
         entry.skipped = "it was not chosen"
-      } else if let reason = obstacle(layer, weight) {
+      } else if let reason = graph.obstacle(layer, weight, among: candidates, settings) {
         entry.skipped = reason
       } else {
         // Layers that share a weight share its integers.
@@ -134,38 +130,6 @@ struct QuantizationStage {
         reasons: record.layers.map { "\"\($0.name)\": \($0.skipped ?? "")" })
     }
   }
-
-  /// Why a layer cannot be quantized, or nil.
-  private func obstacle(_ layer: WeightedLayer, _ weight: Tensor) -> String? {
-    guard weight.elementType == .float32 else {
-      return "its weights are \(weight.elementType), not float32"
-    }
-    if graph.outputs.contains(where: { $0.name == layer.weight }) {
-      return "its weight is an output of the network"
-    }
-    for (index, node) in graph.nodes.enumerated() {
-      for (position, input) in node.inputs.enumerated() where input == layer.weight {
-        let reader = candidates.first { $0.nodeIndex == index }
-        guard position == 1, let reader, reader.outAxis == layer.outAxis, reader.op == layer.op
-        else { return "its weight is also read by \"\(node.displayName)\"" }
-      }
-    }
-    let node = graph.nodes[layer.nodeIndex]
-    let products = layer.shape[1...].reduce(1, *)
-    if layer.op == "Conv", layer.groups == 1, settings.mode != .weightOnly,
-      products < settings.minReduction
-    {
-      return "it sums \(products) products an output, fewer than min_reduction "
-        + "\(settings.minReduction): integers would be slower"
-    }
-    if layer.op == "Gemm", settings.mode != .weightOnly {
-      guard node.float("alpha", default: 1) == 1, node.float("beta", default: 1) == 1 else {
-        return "it has an alpha or beta other than 1"
-      }
-      guard node.int("transA", default: 0) == 0 else { return "it transposes its input" }
-    }
-    return nil
-  }
 }
 
 extension QuantizeRecord.Layer {
@@ -174,22 +138,6 @@ extension QuantizeRecord.Layer {
       name: node.displayName, op: node.op, weight: node.input(1) ?? "", scheme: nil, bits: nil,
       smallestScale: nil, largestScale: nil, signalToNoise: nil, saturationRisk: false,
       inputRange: nil, skipped: reason)
-  }
-}
-
-extension Graph {
-  /// Layers whose weight comes out of a DequantizeLinear, and those that compute with integers.
-  fileprivate var quantizedAlready: [Node] {
-    let producers = producers()
-    return nodes.filter { node in
-      if ["ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul"].contains(node.op) {
-        return true
-      }
-      guard ["Conv", "Gemm", "MatMul"].contains(node.op), let weight = node.input(1),
-        let index = producers[weight]
-      else { return false }
-      return nodes[index].op == "DequantizeLinear"
-    }
   }
 }
 
