@@ -18,6 +18,23 @@ public struct InspectReport: Sendable, Codable, Equatable {
     /// Why none may be removed; nil when they may.
     public var frozen: String?
   }
+  /// Where weights lie in the file.
+  public struct Place: Sendable, Codable, Equatable {
+    /// `initializers`, `Constant nodes`, or the same `in subgraphs`.
+    public var name: String
+    public var tensors: Int
+    public var elements: Int
+    public var bytes: Int
+  }
+  /// What one of the methods can do with the network.
+  public struct Method: Sendable, Codable, Equatable {
+    public var name: String
+    /// How many layers or groups of channels it reaches, of how many.
+    public var reached: Int
+    public var total: Int
+    /// What is left out, and why.
+    public var left: [String]
+  }
   public struct OperatorCount: Sendable, Codable, Equatable {
     public var name: String
     public var count: Int
@@ -38,15 +55,20 @@ public struct InspectReport: Sendable, Codable, Equatable {
   public var sparsity: Double
   public var layers: [LayerCost]
   public var groups: [Group]
+  /// Floating-point and 8-bit tensors by place.
+  public var weights: [Place]
+  /// What can be pruned, distilled and quantized, and what not.
+  public var methods: [Method]
   public var metadata: [String: String]
   /// Why parts of the answer are missing, as when an operator is not supported.
   public var notes: [String]
 
-  public init(path: String) throws {
+  /// - Parameter shapes: Sizes of inputs whose shapes the network leaves open, by name.
+  public init(path: String, shapes: [String: [Int]] = [:]) throws {
     if ModelFile.isCheckpoint(path) {
       try self.init(checkpoint: path)
     } else {
-      try self.init(network: path)
+      try self.init(network: path, shapes: shapes)
     }
   }
 
@@ -64,12 +86,14 @@ public struct InspectReport: Sendable, Codable, Equatable {
     sparsity = cost.sparsity
     layers = cost.layers
     groups = []
+    weights = []
+    methods = []
     self.metadata = metadata.reduce(into: [:]) { $0[$1.key] = $1.value }
     notes = []
   }
 
-  private init(network path: String) throws {
-    let graph = try ONNXFile.read(path: path)
+  private init(network path: String, shapes: [String: [Int]]) throws {
+    let graph = try ONNXFile.read(path: path).fixingInputs(named: shapes, of: path)
     func value(_ info: ValueInfo) -> Value {
       let shape = info.shape.map { "[\($0.map(\.description).joined(separator: ", "))]" }
       return Value(name: info.name, elementType: "\(info.elementType)", shape: shape ?? "unknown")
@@ -89,11 +113,21 @@ public struct InspectReport: Sendable, Codable, Equatable {
     sparsity = 0
     layers = []
     groups = []
+    weights = Self.places(graph)
+    methods = []
     // A network with unknown operators can still be looked at.
     do {
       let cost = try NetworkCost(of: graph)
-      (parameters, macs, sparsity, layers) = (cost.parameters, cost.macs, cost.sparsity, cost.layers)
+      (parameters, macs, sparsity, layers) = (
+        cost.parameters, cost.macs, cost.sparsity, cost.layers
+      )
       groups = try graph.couplingGroups().map(Self.group)
+      methods = try Self.methods(graph, groups: groups)
+      if macs == 0, !graph.fixesSamples {
+        notes.append(
+          "MACs are not known where the inputs leave sizes open; state them, such as --shape "
+            + "\(graph.inputs.first?.name ?? "x")=1x3x224x224.")
+      }
     } catch {
       notes.append("Parameters, MACs and channels are not known: \(error)")
     }
@@ -101,13 +135,21 @@ public struct InspectReport: Sendable, Codable, Equatable {
 
   private static func operators(_ graph: Graph) -> [OperatorCount] {
     var counts: OrderedDictionary<String, OperatorCount> = [:]
-    for node in graph.nodes {
-      let name = node.domain.isEmpty ? node.op : "\(node.domain).\(node.op)"
-      counts[name, default: OperatorCount(
-        name: name, count: 0,
-        isSupported: node.domain.isEmpty && Graph.supportedOperators.contains(node.op))]
+    // Those of subgraphs too.
+    func count(_ graph: Graph) {
+      for node in graph.nodes {
+        let name = node.domain.isEmpty ? node.op : "\(node.domain).\(node.op)"
+        counts[
+          name,
+          default: OperatorCount(
+            name: name, count: 0,
+            isSupported: node.domain.isEmpty && Graph.supportedOperators.contains(node.op))
+        ]
         .count += 1
+        for body in node.subgraphs { count(body) }
+      }
     }
+    count(graph)
     return counts.values.sorted { ($1.count, $0.name) < ($0.count, $1.name) }
   }
 
@@ -131,10 +173,14 @@ public struct InspectReport: Sendable, Codable, Equatable {
     if !inputs.isEmpty { text += valueTable() + "\n" }
     if !operators.isEmpty {
       text += "operators: "
-      text += operators.map { "\($0.name) × \($0.count)\($0.isSupported ? "" : " (not supported)")" }
-        .joined(separator: ", ")
+      text += operators.map {
+        "\($0.name) × \($0.count)\($0.isSupported ? "" : " (not supported)")"
+      }
+      .joined(separator: ", ")
       text += "\n\n"
     }
+    if !weights.isEmpty { text += placeTable() + "\n" }
+    if !methods.isEmpty { text += methodTable() + "\n" }
     text += layerTable()
     if !groups.isEmpty { text += "\n" + groupTable() }
     if !metadata.isEmpty {

@@ -29,7 +29,8 @@ public struct NetworkCost: Sendable, Equatable {
   /// Trained numbers: weights, biases, batch-norm scales and shifts; not batch-norm statistics,
   /// quantization scales or zero points.
   public var parameters: Int
-  /// Multiply-adds of convolutions and matrix products for one sample.
+  /// Multiply-adds of convolutions and matrix products for one sample; 0 when those of some layer are
+  /// not known, because sizes are open or it is inside a subgraph.
   public var macs: Int
   /// Zeros among the weights of layers, as a fraction.
   public var sparsity: Double
@@ -42,13 +43,32 @@ public struct NetworkCost: Sendable, Equatable {
   public init(of network: Graph) throws(GraphError) {
     let graph = try network.decodingWeights()
     let types = try graph.inferTypes(binding: graph.binding(batchSize: 1))
-    let weights = StoredWeights(graph)
-    let producers = graph.producers()
-    var counted: Set<String> = []
     parameters = 0
     macs = 0
+    sparsity = 0
     layers = []
+    add(graph, types: types, counted: [])
+    // The sum of some layers would be taken for that of all.
+    if layers.contains(where: { $0.macs == 0 }) { macs = 0 }
+    let elements = layers.reduce(0) { $0 + $1.shape.reduce(1, *) }
+    let zeros = layers.reduce(0) { $0 + $1.zeros }
+    sparsity = elements > 0 ? Double(zeros) / Double(elements) : 0
+  }
+
+  /// Counts a graph and its subgraphs, whose values have no types here: what they compute depends on
+  /// the run.
+  private mutating func add(_ graph: Graph, types: [String: ValueType], counted: Set<String>) {
+    let weights = StoredWeights(graph)
+    let producers = graph.producers()
+    var counted = counted
     for node in graph.nodes {
+      for var body in node.subgraphs {
+        let own = Set(body.nodes.flatMap(\.outputs))
+        for name in body.captures where !own.contains(name) {
+          body.initializers[name] = body.initializers[name] ?? graph.initializers[name]
+        }
+        add(body, types: [:], counted: counted)
+      }
       var own = 0
       // The product of two scales of dynamic quantization is no trained number.
       let isScale =
@@ -67,9 +87,10 @@ public struct NetworkCost: Sendable, Equatable {
         let stored = weights[
           name, zeroPoint: Self.zeroPointInput(of: node, weight: index),
           axis: node.op == "ConvInteger" ? 0 : -1],
-        let output = node.outputs.first.flatMap({ types[$0] })
+        let output = node.outputs.first
       else { continue }
-      let layerMACs = Self.macs(node, weight: stored.tensor.shape, output: output.shape)
+      let layerMACs =
+        types[output].map { Self.macs(node, weight: stored.tensor.shape, output: $0.shape) } ?? 0
       macs += layerMACs
       layers.append(
         LayerCost(
@@ -78,16 +99,17 @@ public struct NetworkCost: Sendable, Equatable {
           parameters: own, macs: layerMACs,
           zeros: stored.zeroCount))
     }
-    let elements = layers.reduce(0) { $0 + $1.shape.reduce(1, *) }
-    let zeros = layers.reduce(0) { $0 + $1.zeros }
-    sparsity = elements > 0 ? Double(zeros) / Double(elements) : 0
   }
 
   /// The inputs of a node that hold trained numbers.
   private static func parameterInputs(of node: Node) -> [Int] {
     switch node.op {
-    case "Conv", "Gemm": [1, 2]
-    case "ConvInteger": [1]
+    case "Conv", "ConvTranspose", "Gemm", "LayerNormalization", "InstanceNormalization",
+      "GroupNormalization":
+      [1, 2]
+    case "LSTM", "GRU", "RNN": [1, 2, 3]
+    case "ConvInteger", "PRelu", "RMSNormalization": [1]
+    case "Gather": [0]
     case "MatMul", "MatMulInteger", "Add", "Mul": [0, 1]
     case "BatchNormalization": [1, 2]
     default: []
@@ -196,6 +218,13 @@ private struct StoredWeights {
         zeroPoint = node.input(2).flatMap { graph.constant($0) }
         axis = node.int("axis", default: 1)
       case "Identity", "Cast", "Transpose", "Reshape": break
+      case "Mul":
+        // The scale of integers that a Cast made floats of.
+        guard let other = node.inputs.first(where: { graph.constant($0) == nil }) else {
+          return nil
+        }
+        name = other
+        continue
       default: return nil
       }
       name = next
