@@ -158,7 +158,7 @@ let package = Package(
       "BillhookFormatsTests", ["BillhookFormats", "BillhookGraph", "BillhookTensor", protobuf]),
     tests(
       "BillhookRuntimeTests",
-      ["BillhookRuntime", "BillhookGraph", "BillhookTensor", collections]),
+      ["BillhookRuntime", "BillhookFormats", "BillhookGraph", "BillhookTensor", collections]),
     tests(
       "BillhookPluginsTests", ["BillhookPlugins", "BillhookKernels", "BillhookTensor"]),
     tests(

@@ -14,7 +14,7 @@ extension Graph {
 
   /// Replaces a constant tensor where it is kept.
   ///
-  /// - Returns: False when no initializer or `Constant` node makes `name`.
+  /// - Returns: False when no initializer or `Constant` node makes `name`, in a subgraph neither.
   @discardableResult
   public mutating func setConstant(_ name: String, _ tensor: Tensor) -> Bool {
     if initializers[name] != nil {
@@ -31,6 +31,13 @@ extension Graph {
         nodes[index].attributes = ["value": .tensor(Initializer(tensor))]
       }
       return true
+    }
+    for index in nodes.indices {
+      for (key, attribute) in nodes[index].attributes {
+        guard case .graph(var graph) = attribute, graph.setConstant(name, tensor) else { continue }
+        nodes[index].attributes[key] = .graph(graph)
+        return true
+      }
     }
     return false
   }

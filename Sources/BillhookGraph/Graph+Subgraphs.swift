@@ -1,3 +1,4 @@
+internal import BillhookTensor
 internal import OrderedCollections
 
 extension Node {
@@ -43,5 +44,58 @@ extension Graph {
       for graph in node.subgraphs { names.formUnion(graph.allNames) }
     }
     return names
+  }
+
+  /// The graph with the weights of its subgraphs, their float32 tensors, as initializers of its own.
+  ///
+  /// A tensor whose name stands for other values elsewhere stays where it is.
+  public func liftingWeights() -> Graph {
+    guard nodes.contains(where: { !$0.subgraphs.isEmpty }) else { return self }
+    var counts: [String: Int] = [:]
+    countNames(&counts)
+    var result = self
+    for index in nodes.indices {
+      result.nodes[index].takeWeights(counts, &result.initializers)
+    }
+    return result
+  }
+
+  /// How often each name is given to a value, here and in subgraphs.
+  private func countNames(_ counts: inout [String: Int]) {
+    for name in inputs.map(\.name) + initializers.keys + nodes.flatMap(\.outputs) {
+      counts[name, default: 0] += 1
+    }
+    for node in nodes {
+      for graph in node.subgraphs { graph.countNames(&counts) }
+    }
+  }
+}
+
+extension Node {
+  /// Moves the weights of the node's subgraphs to `initializers`.
+  fileprivate mutating func takeWeights(
+    _ counts: [String: Int], _ initializers: inout OrderedDictionary<String, Initializer>
+  ) {
+    for (key, attribute) in attributes {
+      guard case .graph(var graph) = attribute else { continue }
+      func isWeight(_ name: String, _ tensor: Tensor?) -> Bool {
+        counts[name] == 1 && tensor?.elementType == .float32 && tensor?.rank ?? 0 > 0
+      }
+      for (name, initializer) in graph.initializers where isWeight(name, initializer.tensor) {
+        initializers[name] = initializer
+        graph.initializers[name] = nil
+      }
+      graph.nodes.removeAll { node in
+        guard let tensor = node.constantTensor, let name = node.outputs.first,
+          isWeight(name, tensor)
+        else { return false }
+        initializers[name] = Initializer(tensor)
+        return true
+      }
+      for index in graph.nodes.indices {
+        graph.nodes[index].takeWeights(counts, &initializers)
+      }
+      attributes[key] = .graph(graph)
+    }
   }
 }

@@ -36,16 +36,23 @@ enum ConformanceReport {
     begin: "<!-- operators: written by make onnx-conformance -->", end: "<!-- end of operators -->"
   )
 
-  /// Every operator, whether kernels run it, and how many cases with it pass.
+  /// Every operator, whether kernels run it, forward and backward, and how many cases with it pass.
   static func table(_ results: [ConformanceResult]) -> String {
-    var lines = ["| operator | runs in | node tests passed |", "|---|---|---|"]
+    var lines = [
+      "| operator | runs in | gradient | node tests passed |", "|---|---|---|---|",
+    ]
     let kernels = Set(InferencePlan.kernelOperators)
+    let gradients = Set(TrainingPlan.kernelOperators)
     for name in Graph.supportedOperators {
       let own = results.filter { $0.operators.contains(name) }
       let counted = own.filter { if case .unsupported = $0.outcome { false } else { true } }
       let passed = counted.filter { !$0.hasFailed }
       let tests = counted.isEmpty ? "none exist" : "\(passed.count) of \(counted.count)"
-      lines.append("| \(name) | \(kernels.contains(name) ? "kernels" : "host") | \(tests) |")
+      let gradient =
+        OperatorTable.reasonForNoGradient(of: name).map { "none: \($0)" }
+        ?? (gradients.contains(name) ? "kernels" : "host")
+      lines.append(
+        "| \(name) | \(kernels.contains(name) ? "kernels" : "host") | \(gradient) | \(tests) |")
     }
     return lines.joined(separator: "\n") + "\n"
   }

@@ -22,7 +22,9 @@ extension OperatorTable {
     GradientRule.pointwiseFamily, GradientRule.arithmeticFamily, GradientRule.movingFamily,
     GradientRule.reductionFamily, GradientRule.normalizationFamily,
     GradientRule.matrixFamily, GradientRule.lineFamily, GradientRule.convolutionFamily,
-    GradientRule.poolingFamily,
+    GradientRule.poolingFamily, GradientRule.samplingFamily, GradientRule.signalFamily,
+    GradientRule.lossFamily, GradientRule.attentionFamily, GradientRule.recurrentFamily,
+    GradientRule.controlFlowFamily,
   ]
 
   private static let reasonsForNone: [(reason: String, operators: [String])] = [

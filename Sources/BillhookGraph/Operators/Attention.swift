@@ -31,7 +31,7 @@ extension OperatorDefinition {
 }
 
 /// The sizes of an Attention node.
-private struct AttentionShape {
+struct AttentionShape {
   /// True for `[batch, steps, heads · size]`, false for `[batch, heads, steps, size]`.
   let isFlat: Bool
   let queryHeads: Int

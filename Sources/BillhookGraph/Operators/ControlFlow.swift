@@ -40,13 +40,14 @@ extension OperatorDefinition {
       var carried: [ValueType] = []
       for index in context.inputs.indices.dropFirst(2) { carried.append(try context.type(index)) }
       let counters = [ValueType(.int64, []), ValueType(.bool, [])]
+      let turns = try context.turnCount()
       // What changes its size on the first turn has no fixed size.
       for _ in 0..<2 {
         let types = try context.bodyTypes("body", counters + carried).dropFirst()
         guard types.count >= carried.count else { throw context.wrongBody("body") }
         let widened = try context.widened(carried, Array(types.prefix(carried.count)))
         let slices = types.dropFirst(carried.count).map {
-          ValueType($0.elementType, [.symbolic("")] + $0.shape)
+          ValueType($0.elementType, [turns] + $0.shape)
         }
         if widened == carried { return carried + slices }
         carried = widened
@@ -111,6 +112,21 @@ struct Body {
 }
 
 extension NodeContext {
+  /// How often a Loop turns, when that can be told: it has a constant limit, and a condition that is
+  /// passed on as it came.
+  fileprivate func turnCount() throws(GraphError) -> Dimension {
+    guard optionalType(0) != nil, optionalTensor(0) != nil, let body = node.graph("body"),
+      let limit = try optionalInteger(0), limit <= maximumTurns, body.inputs.count >= 2,
+      optionalType(1) == nil || optionalTensor(1)?.integers()?.first == 1
+    else { return .symbolic("") }
+    var name = body.outputs.first?.name ?? ""
+    for node in body.nodes.reversed() where node.op == "Identity" && node.outputs == [name] {
+      name = node.input(0) ?? ""
+    }
+    let isPassedOn = name == body.inputs[1].name || body.constant(name)?.integers()?.first == 1
+    return isPassedOn ? .fixed(max(limit, 0)) : .symbolic("")
+  }
+
   /// The types of a subgraph's outputs.
   ///
   /// A subgraph that is not run may be wrong for the shapes at hand, so that what is wrong with it

@@ -61,7 +61,7 @@ extension NodeContext {
     return ValueType(scores.elementType, reduction == "none" ? labels : [])
   }
 
-  private var ignoredLabel: Int? {
+  var ignoredLabel: Int? {
     node.attributes["ignore_index"] == nil ? nil : node.int("ignore_index", default: 0)
   }
 

@@ -37,7 +37,7 @@ extension OperatorDefinition {
       let scale = try context.tensor(1).floats()
       let zeroPoint = context.optionalTensor(2)?.integers()
       let shape = types[0].sizes ?? []
-      let channel = try channels(context, shape: shape)
+      let channel = try quantizationChannels(context, shape: shape)
       let limits = types[0].elementType.integerRange
       let q = x.indices.map { index -> Int in
         let c = channel(index)
@@ -71,7 +71,7 @@ extension OperatorDefinition {
       let scale = try context.tensor(1).floats()
       let zeroPoint = context.optionalTensor(2)?.integers()
       let shape = types[0].sizes ?? []
-      let channel = try channels(context, shape: shape)
+      let channel = try quantizationChannels(context, shape: shape)
       let y = x.indices.map { index -> Double in
         let c = channel(index)
         return Double(Float(x[index] - (zeroPoint?[c] ?? 0)) * scale[c])
@@ -135,7 +135,7 @@ private func checkQuantization(_ context: NodeContext, _ input: ValueType) throw
 }
 
 /// Which scale an element takes.
-private func channels(
+func quantizationChannels(
   _ context: NodeContext, shape: [Int]
 ) throws(GraphError) -> (Int) -> Int {
   let block = context.node.int("block_size", default: 0)

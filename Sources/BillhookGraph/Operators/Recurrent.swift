@@ -55,7 +55,7 @@ enum RecurrentKind {
 }
 
 /// A recurrent node with everything about it checked.
-private struct RecurrentLayer {
+struct RecurrentLayer {
   let kind: RecurrentKind
   let directions: Int
   let hidden: Int
@@ -64,8 +64,8 @@ private struct RecurrentLayer {
   let batch: Dimension
   let isBatchFirst: Bool
   private let startsBackwards: Bool
-  private let activations: [@Sendable (Double) -> Double]
-  private let limit: Double
+  private let activations: [RecurrentActivation]
+  let limit: Double
 
   init(_ context: NodeContext, _ kind: RecurrentKind) throws(GraphError) {
     self.kind = kind
@@ -120,7 +120,7 @@ private struct RecurrentLayer {
 
   private static func activations(
     _ context: NodeContext, _ kind: RecurrentKind, _ directions: Int
-  ) throws(GraphError) -> [@Sendable (Double) -> Double] {
+  ) throws(GraphError) -> [RecurrentActivation] {
     let defaults = (0..<directions).flatMap { _ in kind.activations }
     var names = defaults
     if case .strings(let stated)? = context.node.attributes["activations"], !stated.isEmpty {
@@ -132,45 +132,28 @@ private struct RecurrentLayer {
     var (alphas, betas) = (
       context.node.floats("activation_alpha") ?? [], context.node.floats("activation_beta") ?? []
     )
-    var result: [@Sendable (Double) -> Double] = []
+    var result: [RecurrentActivation] = []
     for name in names {
       // Only the functions that have a parameter take one from the list.
-      func alpha(_ standard: Double) -> Double {
-        alphas.isEmpty ? standard : Double(alphas.removeFirst())
-      }
-      func beta(_ standard: Double) -> Double {
-        betas.isEmpty ? standard : Double(betas.removeFirst())
-      }
-      switch name.lowercased() {
-      case "tanh": result.append { tanh($0) }
-      case "sigmoid": result.append { 1 / (1 + exp(-$0)) }
-      case "relu": result.append { max($0, 0) }
-      case "softsign": result.append { $0 / (1 + abs($0)) }
-      case "softplus": result.append { log1p(exp($0)) }
-      case "affine":
-        let (a, b) = (alpha(1), beta(0))
-        result.append { a * $0 + b }
-      case "leakyrelu":
-        let a = alpha(0.01)
-        result.append { $0 < 0 ? a * $0 : $0 }
-      case "thresholdedrelu":
-        let a = alpha(1)
-        result.append { $0 > a ? $0 : 0 }
-      case "scaledtanh":
-        let (a, b) = (alpha(1), beta(1))
-        result.append { a * tanh(b * $0) }
-      case "hardsigmoid":
-        let (a, b) = (alpha(0.2), beta(0.5))
-        result.append { max(0, min(1, a * $0 + b)) }
-      case "elu":
-        let a = alpha(1)
-        result.append { $0 < 0 ? a * expm1($0) : $0 }
-      default:
+      let kind = name.lowercased()
+      guard let standard = RecurrentActivation.standards[kind] else {
         throw context.wrongAttribute("activations", names, expected: "names of ONNX's functions")
       }
+      let alpha = standard.alpha.map { alphas.isEmpty ? $0 : Double(alphas.removeFirst()) }
+      let beta = standard.beta.map { betas.isEmpty ? $0 : Double(betas.removeFirst()) }
+      result.append(RecurrentActivation(kind, alpha: alpha ?? 1, beta: beta ?? 0))
     }
     return result
   }
+
+  /// The functions of a direction.
+  func activations(of direction: Int) -> [RecurrentActivation] {
+    let count = kind.activations.count
+    return Array(activations[direction * count..<(direction + 1) * count])
+  }
+
+  /// True for a direction that starts at the end of the sequences.
+  func isBackwards(_ direction: Int) -> Bool { startsBackwards || direction == 1 }
 
   /// Runs all directions: the outputs of all steps, the last ones, and of an LSTM the last cells.
   func run(_ context: NodeContext) throws(GraphError) -> [[Double]] {
@@ -190,9 +173,8 @@ private struct RecurrentLayer {
     var last = [Double](repeating: 0, count: directions * batch * hidden)
     var lastCell = last
     for d in 0..<directions {
-      let functions = Array(
-        activations[d * kind.activations.count..<(d + 1) * kind.activations.count])
-      let isBackwards = startsBackwards || d == 1
+      let functions = activations(of: d).map(\.function)
+      let isBackwards = isBackwards(d)
       for n in 0..<batch {
         let stateStart = (isBatchFirst ? n * directions + d : d * batch + n) * hidden
         var state =
@@ -274,6 +256,40 @@ private struct RecurrentLayer {
       cell[k] = keep * cell[k] + enter * f[1](gate(3, 0))
       let leave = f[0](gate(1, (peephole?[hidden + k] ?? 0) * cell[k]))
       state[k] = leave * f[2](cell[k])
+    }
+  }
+}
+
+/// A function of a recurrent layer.
+struct RecurrentActivation: Sendable {
+  let name: String
+  let alpha: Double
+  let beta: Double
+  let function: @Sendable (Double) -> Double
+
+  /// The parameters that functions have, by their names in small letters, with their usual values.
+  static let standards: [String: (alpha: Double?, beta: Double?)] = [
+    "tanh": (nil, nil), "sigmoid": (nil, nil), "relu": (nil, nil), "softsign": (nil, nil),
+    "softplus": (nil, nil), "affine": (1, 0), "leakyrelu": (0.01, nil),
+    "thresholdedrelu": (1, nil), "scaledtanh": (1, 1), "hardsigmoid": (0.2, 0.5), "elu": (1, nil),
+  ]
+
+  init(_ name: String, alpha: Double, beta: Double) {
+    self.name = name
+    self.alpha = alpha
+    self.beta = beta
+    switch name {
+    case "sigmoid": function = { 1 / (1 + exp(-$0)) }
+    case "relu": function = { max($0, 0) }
+    case "softsign": function = { $0 / (1 + abs($0)) }
+    case "softplus": function = { log1p(exp($0)) }
+    case "affine": function = { alpha * $0 + beta }
+    case "leakyrelu": function = { $0 < 0 ? alpha * $0 : $0 }
+    case "thresholdedrelu": function = { $0 > alpha ? $0 : 0 }
+    case "scaledtanh": function = { alpha * tanh(beta * $0) }
+    case "hardsigmoid": function = { max(0, min(1, alpha * $0 + beta)) }
+    case "elu": function = { $0 < 0 ? alpha * expm1($0) : $0 }
+    default: function = { tanh($0) }
     }
   }
 }

@@ -38,13 +38,11 @@ extension OperatorDefinition {
   let axes = try ResizedAxis.all(context, input.shape.map { .fixed($0) })
   if input.count == 0 || shape.contains(0) { return [Tensor(zeros: shape, input.elementType)] }
   let interpolation = try Interpolation(context)
-  if interpolation.kind == .nearest, interpolation.coordinates != "tf_crop_and_resize" {
+  if interpolation.takesElements {
     var positions = input.shape.map { Array(0..<$0) }
     for axis in axes {
-      positions[axis.axis] = (0..<shape[axis.axis]).map { place in
-        let weights = interpolation.weights(place, axis, input.shape[axis.axis])
-        return weights.max { $0.weight < $1.weight }?.index ?? 0
-      }
+      positions[axis.axis] = interpolation.rows(axis, input.shape[axis.axis], shape[axis.axis])
+        .map { $0[0].index }
     }
     return [input.gathered(crossIndices(input.shape, positions), shape: shape)]
   }
@@ -53,7 +51,7 @@ extension OperatorDefinition {
   var isOutside: [(axis: Int, places: Set<Int>)] = []
   for axis in axes where !axis.isIdentity(interpolation) {
     let size = current[axis.axis]
-    let rows = (0..<shape[axis.axis]).map { interpolation.weights($0, axis, size) }
+    let rows = interpolation.rows(axis, size, shape[axis.axis])
     isOutside.append((axis.axis, Set(rows.indices.filter { rows[$0].isEmpty })))
     let source = Lines(current, axis: axis.axis)
     current[axis.axis] = shape[axis.axis]
@@ -79,7 +77,7 @@ extension OperatorDefinition {
 }
 
 /// One axis of a Resize: how large it becomes, by which factor, and from which part of the input.
-private struct ResizedAxis {
+struct ResizedAxis {
   let axis: Int
   let scale: Double
   /// Nil while the input's size is not known.
@@ -163,7 +161,7 @@ private struct ResizedAxis {
 }
 
 /// How a Resize finds a place between input elements.
-private struct Interpolation {
+struct Interpolation {
   enum Kind { case nearest, linear, cubic }
 
   var kind: Kind
@@ -202,8 +200,24 @@ private struct Interpolation {
     isAntialiased = try context.flag("antialias")
   }
 
+  /// True when each output element is one of the input.
+  var takesElements: Bool { kind == .nearest && coordinates != "tf_crop_and_resize" }
+
+  /// The input elements, and their weights, that each output element of a line is made of.
+  func rows(
+    _ axis: ResizedAxis, _ size: Int, _ count: Int
+  ) -> [[(index: Int, weight: Double)]] {
+    (0..<count).map { place in
+      let weights = weights(place, axis, size)
+      guard takesElements else { return weights }
+      return [(weights.max { $0.weight < $1.weight }?.index ?? 0, 1)]
+    }
+  }
+
   /// The input elements that an output element is made of; none when it lies outside the region.
-  func weights(_ place: Int, _ axis: ResizedAxis, _ size: Int) -> [(index: Int, weight: Double)] {
+  private func weights(_ place: Int, _ axis: ResizedAxis, _ size: Int) -> [(
+    index: Int, weight: Double
+  )] {
     guard let origin = origin(Double(place), axis, Double(size)) else { return [] }
     // The fraction lies in 0 (excluded) to 1: on an element the left neighbour has no weight.
     let isExact = origin == origin.rounded(.down)
@@ -279,5 +293,13 @@ func cubicWeight(_ distance: Double, _ a: Double) -> Double {
   let x = distance
   if x <= 1 { return ((a + 2) * x - (a + 3)) * x * x + 1 }
   if x < 2 { return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a }
+  return 0
+}
+
+/// The derivative of ``cubicWeight(_:_:)`` by the distance.
+func cubicSlope(_ distance: Double, _ a: Double) -> Double {
+  let x = distance
+  if x <= 1 { return (3 * (a + 2) * x - 2 * (a + 3)) * x }
+  if x < 2 { return (3 * a * x - 10 * a) * x + 8 * a }
   return 0
 }

@@ -59,7 +59,7 @@ extension OperatorDefinition {
 }
 
 /// Where the heads of a RotaryEmbedding's input lie.
-private struct RotaryLayout {
+struct RotaryLayout {
   let batch: Int
   let heads: Int
   let steps: Int

@@ -39,7 +39,7 @@ extension OperatorDefinition {
           var around = [(index: 0, weight: 1.0)]
           for (axis, size) in spatial.enumerated() {
             let place = grid[(n * points + point) * spatial.count + spatial.count - 1 - axis]
-            let along = sampler.weights(place, size)
+            let along = sampler.elements(place, size)
             around = around.flatMap { outer in
               along.map { (outer.index * size + $0.index, outer.weight * $0.weight) }
             }
@@ -140,7 +140,7 @@ extension NodeContext {
 }
 
 /// How a GridSample reads one axis.
-private struct GridSampler {
+struct GridSampler {
   private enum Kind { case nearest, linear, cubic }
   private let kind: Kind
   private let padding: String
@@ -162,31 +162,50 @@ private struct GridSampler {
     isAligned = try context.flag("align_corners")
   }
 
-  /// The elements that stand for a place in -1...1, those of the padding left out.
-  func weights(_ place: Double, _ size: Int) -> [(index: Int, weight: Double)] {
+  /// The elements that stand for a place in -1...1, those of the padding left out; `slope` is the
+  /// weight's derivative by the place.
+  func elements(_ place: Double, _ size: Int) -> [(index: Int, weight: Double, slope: Double)] {
     let length = Double(size)
     var x = isAligned ? (place + 1) / 2 * (length - 1) : ((place + 1) * length - 1) / 2
+    var slope = isAligned ? (length - 1) / 2 : length / 2
     guard x.isFinite, abs(x) < 0x1p40 else { return [] }
     if kind == .nearest { x = x.rounded(.toNearestOrEven) }
     let (low, high) = isAligned ? (0, length - 1) : (-0.5, length - 0.5)
     if x < low || x > high {
-      if padding == "border" { x = min(max(x, 0), length - 1) }
-      if padding == "reflection" { x = reflected(x, low, high) }
+      if padding == "border" {
+        x = min(max(x, 0), length - 1)
+        slope = 0
+      }
+      if padding == "reflection" {
+        let there = reflected(x, low, high)
+        // Each turn at a border changes the direction.
+        if reflected(x + 1e-6, low, high) < there { slope = -slope }
+        x = there
+      }
     }
     let left = Int(x.rounded(.down))
     let fraction = x - x.rounded(.down)
-    let taps: [(Int, Double)]
+    let taps: [(index: Int, weight: Double, slope: Double)]
     switch kind {
-    case .nearest: taps = [(left, 1)]
-    case .linear: taps = [(left, 1 - fraction), (left + 1, fraction)]
-    case .cubic: taps = (-1...2).map { (left + $0, cubicWeight(abs(Double($0) - fraction), -0.75)) }
+    case .nearest: taps = [(left, 1, 0)]
+    case .linear: taps = [(left, 1 - fraction, -slope), (left + 1, fraction, slope)]
+    case .cubic:
+      taps = (-1...2).map { step in
+        let distance = Double(step) - fraction
+        let steepness = cubicSlope(abs(distance), -0.75)
+        return (
+          left + step, cubicWeight(abs(distance), -0.75),
+          slope * (distance > 0 ? -steepness : steepness)
+        )
+      }
     }
-    return taps.compactMap { index, weight in
-      if (0..<size).contains(index) { return (index, weight) }
+    return taps.compactMap { tap in
+      if (0..<size).contains(tap.index) { return tap }
       switch padding {
-      case "border": return (min(max(index, 0), size - 1), weight)
+      case "border": return (min(max(tap.index, 0), size - 1), tap.weight, tap.slope)
       case "reflection":
-        return (min(max(Int(reflected(Double(index), low, high)), 0), size - 1), weight)
+        let there = Int(reflected(Double(tap.index), low, high))
+        return (min(max(there, 0), size - 1), tap.weight, tap.slope)
       default: return nil
       }
     }
@@ -206,73 +225,86 @@ private struct GridSampler {
 @Sendable private func evaluateRoiAlign(
   _ context: NodeContext, _ types: [ValueType]
 ) throws(GraphError) -> [Tensor] {
-  let node = context.node
-  let (x, regions) = (try context.numbers(0), try context.numbers(1))
-  let batches = try context.integers(2)
-  let (sizes, shape) = (try context.sizes(0), types[0].sizes ?? [])
-  let (height, width) = (sizes[2], sizes[3])
-  let (rows, columns) = context.regionSize
-  let scale = Double(node.float("spatial_scale", default: 1))
-  let ratio = node.int("sampling_ratio", default: 0)
-  let isMax = node.string("mode", default: "avg") == "max"
-  // Before operator set 16 there was one mode, without the shift by half an element.
-  let isShifted =
-    context.opset >= 16
-    && node.string("coordinate_transformation_mode", default: "half_pixel") == "half_pixel"
-  let shift = isShifted ? 0.5 : 0
-
-  /// The four elements around a place and their weights; none outside the image.
-  func taps(_ y: Double, _ x: Double) -> [(index: Int, weight: Double)] {
-    guard y >= -1, y <= Double(height), x >= -1, x <= Double(width) else { return [] }
-    func along(_ place: Double, _ size: Int) -> [(Int, Double)] {
-      let place = max(place, 0)
-      let low = min(Int(place), size - 1)
-      let high = min(low + 1, size - 1)
-      let fraction = low == size - 1 ? 0 : place - Double(low)
-      return [(low, 1 - fraction), (high, fraction)]
-    }
-    return along(y, height).flatMap { row in
-      along(x, width).map { (row.0 * width + $0.0, row.1 * $0.1) }
-    }
-  }
-
+  let (x, shape) = (try context.numbers(0), types[0].sizes ?? [])
+  let isMax = context.takesLargest
   var y: [Double] = []
-  for region in 0..<shape[0] {
-    let corners = (0..<4).map { regions[region * 4 + $0] * scale - shift }
-    guard corners.allSatisfy({ abs($0) < 0x1p20 }) else {
-      throw context.wrongShape(1, expected: "finite corners below 2^20 in elements")
-    }
-    var (boxWidth, boxHeight) = (corners[2] - corners[0], corners[3] - corners[1])
-    if !isShifted { (boxWidth, boxHeight) = (max(boxWidth, 1), max(boxHeight, 1)) }
-    let (binHeight, binWidth) = (boxHeight / Double(rows), boxWidth / Double(columns))
-    let down = ratio > 0 ? ratio : max(Int(binHeight.rounded(.up)), 0)
-    let across = ratio > 0 ? ratio : max(Int(binWidth.rounded(.up)), 0)
-    var samples: [[[(index: Int, weight: Double)]]] = []
-    for row in 0..<rows {
-      for column in 0..<columns {
-        var bin: [[(index: Int, weight: Double)]] = []
-        for i in 0..<down {
-          for j in 0..<across {
-            bin.append(
-              taps(
-                corners[1] + (Double(row) + (Double(i) + 0.5) / Double(down)) * binHeight,
-                corners[0] + (Double(column) + (Double(j) + 0.5) / Double(across)) * binWidth))
-          }
-        }
-        samples.append(bin)
-      }
-    }
-    for c in 0..<sizes[1] {
-      let image = (batches[region] * sizes[1] + c) * height * width
-      for bin in samples {
-        // The largest of the weighted elements, not of the samples, is what ONNX defines.
-        let parts = bin.map { $0.map { x[image + $0.index] * $0.weight } }
-        y.append(
-          isMax
-            ? parts.reduce(-.infinity) { max($0, $1.max() ?? 0) }
-            : parts.reduce(0) { $0 + $1.reduce(0, +) } / Double(max(down * across, 1)))
-      }
-    }
+  try context.forEachBin(shape) { image, bin in
+    // The largest of the weighted elements, not of the samples, is what ONNX defines.
+    let parts = bin.map { $0.map { x[image + $0.index] * $0.weight } }
+    y.append(
+      isMax
+        ? parts.reduce(-.infinity) { max($0, $1.max() ?? 0) }
+        : parts.reduce(0) { $0 + $1.reduce(0, +) } / Double(max(bin.count, 1)))
   }
   return [Tensor(rounding: y, shape: shape, types[0].elementType)]
+}
+
+extension NodeContext {
+  /// True when a RoiAlign takes the largest part of a bin, not the mean.
+  var takesLargest: Bool { node.string("mode", default: "avg") == "max" }
+
+  /// Calls `body` for each element of a RoiAlign's result: with the flat index of its image's first
+  /// element, and for each sample of its bin the elements around it and their weights.
+  func forEachBin(
+    _ shape: [Int], _ body: (_ image: Int, _ bin: [[(index: Int, weight: Double)]]) -> Void
+  ) throws(GraphError) {
+    let regions = try numbers(1)
+    let batches = try integers(2)
+    let sizes = try sizes(0)
+    let (height, width) = (sizes[2], sizes[3])
+    let (rows, columns) = regionSize
+    let scale = Double(node.float("spatial_scale", default: 1))
+    let ratio = node.int("sampling_ratio", default: 0)
+    // Before operator set 16 there was one mode, without the shift by half an element.
+    let isShifted =
+      opset >= 16
+      && node.string("coordinate_transformation_mode", default: "half_pixel") == "half_pixel"
+    let shift = isShifted ? 0.5 : 0
+
+    /// The four elements around a place and their weights; none outside the image.
+    func taps(_ y: Double, _ x: Double) -> [(index: Int, weight: Double)] {
+      guard y >= -1, y <= Double(height), x >= -1, x <= Double(width) else { return [] }
+      func along(_ place: Double, _ size: Int) -> [(Int, Double)] {
+        let place = max(place, 0)
+        let low = min(Int(place), size - 1)
+        let high = min(low + 1, size - 1)
+        let fraction = low == size - 1 ? 0 : place - Double(low)
+        return [(low, 1 - fraction), (high, fraction)]
+      }
+      return along(y, height).flatMap { row in
+        along(x, width).map { (row.0 * width + $0.0, row.1 * $0.1) }
+      }
+    }
+
+    for region in 0..<shape[0] {
+      let corners = (0..<4).map { regions[region * 4 + $0] * scale - shift }
+      guard corners.allSatisfy({ abs($0) < 0x1p20 }) else {
+        throw wrongShape(1, expected: "finite corners below 2^20 in elements")
+      }
+      var (boxWidth, boxHeight) = (corners[2] - corners[0], corners[3] - corners[1])
+      if !isShifted { (boxWidth, boxHeight) = (max(boxWidth, 1), max(boxHeight, 1)) }
+      let (binHeight, binWidth) = (boxHeight / Double(rows), boxWidth / Double(columns))
+      let down = ratio > 0 ? ratio : max(Int(binHeight.rounded(.up)), 0)
+      let across = ratio > 0 ? ratio : max(Int(binWidth.rounded(.up)), 0)
+      var samples: [[[(index: Int, weight: Double)]]] = []
+      for row in 0..<rows {
+        for column in 0..<columns {
+          var bin: [[(index: Int, weight: Double)]] = []
+          for i in 0..<down {
+            for j in 0..<across {
+              bin.append(
+                taps(
+                  corners[1] + (Double(row) + (Double(i) + 0.5) / Double(down)) * binHeight,
+                  corners[0] + (Double(column) + (Double(j) + 0.5) / Double(across)) * binWidth))
+            }
+          }
+          samples.append(bin)
+        }
+      }
+      for c in 0..<sizes[1] {
+        let image = (batches[region] * sizes[1] + c) * height * width
+        for bin in samples { body(image, bin) }
+      }
+    }
+  }
 }

@@ -126,7 +126,7 @@ private struct Scan {
 }
 
 extension NodeContext {
-  fileprivate func scannedCount() throws(GraphError) -> Int {
+  func scannedCount() throws(GraphError) -> Int {
     let count = node.int("num_scan_inputs", default: 0)
     let given = inputs.count - (opset < 9 ? 1 : 0)
     guard count >= 1, count <= given else {
@@ -135,7 +135,7 @@ extension NodeContext {
     return count
   }
 
-  fileprivate func scanAxis(_ key: String, _ place: Int, rank: Int) throws(GraphError) -> Int {
+  func scanAxis(_ key: String, _ place: Int, rank: Int) throws(GraphError) -> Int {
     let axes = node.ints(key) ?? []
     return try axis(place < axes.count ? axes[place] : 0, rank: rank, of: key)
   }

@@ -108,7 +108,7 @@ extension OperatorDefinition {
     })
 }
 
-private struct Complex {
+struct Complex {
   var real: Double
   var imaginary: Double
 
@@ -119,7 +119,7 @@ private struct Complex {
 }
 
 /// A Fourier transform by its definition.
-private struct FourierTransform {
+struct FourierTransform {
   let length: Int
   private let roots: [Complex]
   private let factor: Double
@@ -143,11 +143,21 @@ private struct FourierTransform {
     }
     return Complex(sum.real * factor, sum.imaginary * factor)
   }
+
+  /// Adds the gradients of a line's elements, from that of one element of the result.
+  func addGradients(_ bin: Int, _ gradient: Complex, to line: inout [Complex]) {
+    for step in line.indices {
+      let root = roots[bin * step % length]
+      line[step].real += factor * (gradient.real * root.real + gradient.imaginary * root.imaginary)
+      line[step].imaginary +=
+        factor * (gradient.imaginary * root.real - gradient.real * root.imaginary)
+    }
+  }
 }
 
 extension NodeContext {
   /// The axis of a DFT, an input from operator set 20 on, and the length of the transform.
-  fileprivate func transform(_ input: ValueType) throws(GraphError) -> (axis: Int, length: Int?) {
+  func transform(_ input: ValueType) throws(GraphError) -> (axis: Int, length: Int?) {
     let rank = input.shape.count
     guard rank >= 2, let parts = input.shape[rank - 1].size, parts == 1 || parts == 2 else {
       throw wrongShape(0, expected: "1 or 2 parts of each number on the last axis")
@@ -168,7 +178,7 @@ extension NodeContext {
   }
 
   /// The distance and the length of the frames of an STFT.
-  fileprivate func frames() throws(GraphError) -> (step: Int, length: Int) {
+  func frames() throws(GraphError) -> (step: Int, length: Int) {
     guard let step = try optionalInteger(1), step >= 1 else {
       throw wrongShape(1, expected: "one step of 1 or more")
     }

@@ -67,7 +67,9 @@ extension Lowering {
         cells.append(nil)
         continue
       }
-      guard output.isEmpty || type?.elementType.isFloatingPoint != true || type?.sizes != nil else {
+      // Integers may have any shape; of what a gradient may go through it must be known.
+      let isKnown = type.map { !$0.elementType.isFloatingPoint || $0.sizes != nil } ?? false
+      guard output.isEmpty || isKnown else {
         throw .unsupportedForm(
           node: node.displayName, op: node.op,
           found: "the output \"\(output)\", whose shape is known only while running",

@@ -11,7 +11,7 @@ enum TrainedInputs {
     "MatMul": [0, 1], "PRelu": [1], "RMSNormalization": [1], "RNN": [1, 2, 3],
   ]
   /// Operators of which an operand beside a trained one is a bias or a scale.
-  private static let sums: Set<String> = ["Add", "Div", "Einsum", "Mul", "Sub", "Sum"]
+  private static let sums: Set<String> = ["Add", "Einsum", "Mul", "Sum"]
 
   /// The constants that a node on the host trains.
   static func names(of node: Node, _ lowering: Lowering) -> [String] {

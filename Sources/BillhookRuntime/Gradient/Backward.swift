@@ -37,7 +37,9 @@ final class Backward {
   private func onHost(_ node: Node) throws(RuntimeError) {
     let given = node.outputs.filter { gradients[$0] != nil && lowering.dependsOnParameters($0) }
     var known = Set<String>()
-    let wanted = node.reads.filter { !$0.isEmpty && wants($0) && known.insert($0).inserted }
+    let wanted = node.reads.filter {
+      !$0.isEmpty && wants($0) && !lowering.shape($0).contains(0) && known.insert($0).inserted
+    }
     guard !given.isEmpty, !wanted.isEmpty else { return }
     if let reason = OperatorTable.reasonForNoGradient(of: node.op) {
       throw .noGradient(node: node.displayName, op: node.op, reason: reason)
@@ -89,4 +91,23 @@ final class Backward {
 
   /// The forward value under a name.
   func forward(_ name: String) throws(RuntimeError) -> PlanValue { try lowering.float(name) }
+}
+
+extension Lowering {
+  /// Checks that a value is computed from parameters in a way that a gradient can go back.
+  ///
+  /// - Throws: ``RuntimeError/noGradient(node:op:reason:)`` with the last node that cuts the value off
+  ///   from what is trained, or ``RuntimeError/nothingToTrain``.
+  func checkTrained(_ output: String) throws(RuntimeError) {
+    if dependsOnParameters(output) { return }
+    var needed: Set<String> = [output]
+    for node in graph.nodes.reversed() where node.outputs.contains(where: { needed.contains($0) }) {
+      let isFed = node.reads.contains { dependsOnParameters($0) }
+      if isFed, let reason = OperatorTable.reasonForNoGradient(of: node.op) {
+        throw .noGradient(node: node.displayName, op: node.op, reason: reason)
+      }
+      needed.formUnion(node.reads)
+    }
+    throw .nothingToTrain
+  }
 }

@@ -46,6 +46,7 @@ public final class TrainingPlan {
   ) throws(RuntimeError) {
     guard batchSize >= 1 else { throw .batchSizeNotPositive(batchSize) }
     self.batchSize = batchSize
+    let graph = graph.liftingWeights()
     let types: [String: ValueType]
     do {
       try graph.verify()
@@ -68,8 +69,8 @@ public final class TrainingPlan {
       try plan.keep(values[name]!)
     }
     self.observed = values
-    guard let outputName = graph.outputs.first?.name, lowering.dependsOnParameters(outputName)
-    else { throw .nothingToTrain }
+    guard let outputName = graph.outputs.first?.name else { throw .nothingToTrain }
+    try lowering.checkTrained(outputName)
     output = try lowering.float(outputName)
     // The loss reads it after all of the forward half has run.
     try plan.keep(output)
@@ -213,6 +214,9 @@ public final class TrainingPlan {
     for (name, value) in parameters { graph.setConstant(name, try plan.read(value)) }
     for (name, value) in statistics { graph.setConstant(name, try plan.read(value)) }
   }
+
+  /// The operators whose gradients kernels compute; those of all others are computed on the host.
+  public static var kernelOperators: [String] { GradientRules.table.keys.sorted() }
 
   /// Bytes of intermediate values, shared by their lifetimes.
   public var arenaBytes: Int { plan.arenaBytes }

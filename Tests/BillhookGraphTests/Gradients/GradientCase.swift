@@ -29,10 +29,16 @@ struct GradientCase: CustomStringConvertible, Sendable {
   var attributes: OrderedDictionary<String, Attribute>
   var outputs: Int
   var opset: Int
+  /// What subgraphs take from outside: vectors of two.
+  var captured: [String]
+  /// How far the inputs are moved; DequantizeLinear computes in 32 bits, which need more.
+  var step: Double
 
   init(
     _ op: String, _ form: String, _ inputs: [Input],
-    _ attributes: OrderedDictionary<String, Attribute> = [:], outputs: Int = 1, opset: Int = 18
+    _ attributes: OrderedDictionary<String, Attribute> = [:], outputs: Int = 1, opset: Int = 18,
+    captured: [String] = [],
+    step: Double = 1e-5
   ) {
     self.op = op
     self.form = form
@@ -40,13 +46,17 @@ struct GradientCase: CustomStringConvertible, Sendable {
     self.attributes = attributes
     self.outputs = outputs
     self.opset = opset
+    self.captured = captured
+    self.step = step
   }
 
   init(
     _ op: String, _ inputs: [Input], _ attributes: OrderedDictionary<String, Attribute> = [:],
-    outputs: Int = 1, opset: Int = 18
+    outputs: Int = 1, opset: Int = 18, captured: [String] = [],
+    step: Double = 1e-5
   ) {
-    self.init(op, "", inputs, attributes, outputs: outputs, opset: opset)
+    self.init(
+      op, "", inputs, attributes, outputs: outputs, opset: opset, captured: captured, step: step)
   }
 
   var description: String { form.isEmpty ? op : "\(op) \(form)" }
@@ -83,6 +93,10 @@ struct GradientCase: CustomStringConvertible, Sendable {
       case .fixed(let tensor): tensors[name] = tensor
       case .none: break
       }
+    }
+    for name in captured {
+      tensors[name] = .seeded([2], seed: seed, name).converted(to: .float64)
+      differentiable.append(name)
     }
     return (tensors, differentiable)
   }
