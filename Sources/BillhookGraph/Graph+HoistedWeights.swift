@@ -5,7 +5,8 @@ extension Graph {
   /// The graph with the weights of layers inside of subgraphs moved out to its own initializers, from
   /// where the subgraphs take them: there they have a name that nothing else has.
   ///
-  /// A weight that is an output of its subgraph stays.
+  /// A weight that is an output of its subgraph stays. Training, which writes weights back by their
+  /// names, takes all that ``liftingWeights()`` finds instead.
   public func hoistingWeights() -> Graph {
     guard nodes.contains(where: { !$0.subgraphs.isEmpty }) else { return self }
     var hoist = WeightHoist(self)
@@ -13,16 +14,6 @@ extension Graph {
     for index in nodes.indices { hoist.visit(&result.nodes[index]) }
     for (name, initializer) in hoist.hoisted { result.initializers[name] = initializer }
     return result
-  }
-
-  /// How often each name is given to a value in the graph and its subgraphs.
-  fileprivate func countDefinitions(_ counts: inout [String: Int]) {
-    for name in initializers.keys { counts[name, default: 0] += 1 }
-    for input in inputs { counts[input.name, default: 0] += 1 }
-    for node in nodes {
-      for name in node.outputs { counts[name, default: 0] += 1 }
-      for graph in node.subgraphs { graph.countDefinitions(&counts) }
-    }
   }
 }
 
@@ -34,7 +25,7 @@ private struct WeightHoist {
 
   init(_ graph: Graph) {
     names = NamePool(graph)
-    graph.countDefinitions(&definitions)
+    graph.countNames(&definitions)
   }
 
   mutating func visit(_ node: inout Node) {

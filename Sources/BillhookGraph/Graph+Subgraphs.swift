@@ -61,7 +61,7 @@ extension Graph {
   }
 
   /// How often each name is given to a value, here and in subgraphs.
-  private func countNames(_ counts: inout [String: Int]) {
+  func countNames(_ counts: inout [String: Int]) {
     for name in inputs.map(\.name) + initializers.keys + nodes.flatMap(\.outputs) {
       counts[name, default: 0] += 1
     }
