@@ -94,7 +94,7 @@ struct PlainFunctionTests {
         commands[commands.count - 1] += "\n" + line
       }
     }
-    #expect(commands.count == 6)
+    #expect(commands.count == 8)
     for command in commands {
       let result = try BillhookProcess(
         URL(fileURLWithPath: "/bin/sh"), ["-ec", command], folder: folder.path)
