@@ -47,7 +47,7 @@ public struct NetworkCost: Sendable, Equatable {
     macs = 0
     sparsity = 0
     layers = []
-    add(graph, types: types, counted: [])
+    add(graph, types: types, counted: [], storedIn: network)
     // The sum of some layers would be taken for that of all.
     if layers.contains(where: { $0.macs == 0 }) { macs = 0 }
     let elements = layers.reduce(0) { $0 + $1.shape.reduce(1, *) }
@@ -56,8 +56,10 @@ public struct NetworkCost: Sendable, Equatable {
   }
 
   /// Counts a graph and its subgraphs, whose values have no types here: what they compute depends on
-  /// the run.
-  private mutating func add(_ graph: Graph, types: [String: ValueType], counted: Set<String>) {
+  /// the run. `network` is the graph before its packed weights were decoded.
+  private mutating func add(
+    _ graph: Graph, types: [String: ValueType], counted: Set<String>, storedIn network: Graph
+  ) {
     let weights = StoredWeights(graph)
     let producers = graph.producers()
     var counted = counted
@@ -67,7 +69,7 @@ public struct NetworkCost: Sendable, Equatable {
         for name in body.captures where !own.contains(name) {
           body.initializers[name] = body.initializers[name] ?? graph.initializers[name]
         }
-        add(body, types: [:], counted: counted)
+        add(body, types: [:], counted: counted, storedIn: body)
       }
       var own = 0
       // The product of two scales of dynamic quantization is no trained number.
@@ -96,8 +98,7 @@ public struct NetworkCost: Sendable, Equatable {
         LayerCost(
           name: node.displayName, op: node.op, shape: stored.tensor.shape,
           elementType: "\(network.storedType(stored.name) ?? stored.tensor.elementType)",
-          parameters: own, macs: layerMACs,
-          zeros: stored.zeroCount))
+          parameters: own, macs: layerMACs, zeros: stored.zeroCount))
     }
   }
 
