@@ -3,6 +3,7 @@ import BillhookGraph
 import BillhookTensor
 import BillhookTestSupport
 import Foundation
+import OrderedCollections
 import Testing
 
 /// Training of networks that are not convolutional.
