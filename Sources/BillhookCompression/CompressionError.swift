@@ -162,10 +162,11 @@ public enum CompressionError: Error, Equatable, CustomStringConvertible {
     case .everythingSkipped(let plugin):
       "The scorer \"\(plugin)\" left every layer out, so nothing was pruned; choose another scorer."
     case .allGroupsFrozen(let groups):
-      """
-      No channel can be removed. \(groups.prefix(12).joined(separator: "; ")). Prune by element, or \
-      choose other layers.
-      """
+      "No channel can be removed. "
+        + (groups.isEmpty
+          ? "No chosen layer has channels that can be followed to everything that reads them"
+          : groups.prefix(12).joined(separator: "; "))
+        + ". Prune by element, or choose other layers."
     case .notEquivalent(let difference, let range, let samples):
       """
       The network without the pruned channels differs from the one in which they are zero: by \

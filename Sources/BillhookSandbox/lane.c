@@ -3,7 +3,6 @@
 
 #include <linux/futex.h>
 #include <limits.h>
-#include <sched.h>
 #include <stddef.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -47,6 +46,7 @@ void bh_lane_wake(bh_lane *lane) {
 int bh_lane_wait(bh_lane *lane, uint32_t side, const uint32_t *closed, uint64_t spin_nanoseconds,
                  uint64_t sleep_nanoseconds) {
   if (__atomic_load_n(&lane->turn, __ATOMIC_ACQUIRE) == side) return 1;
+  // Where the other side waits for this very core, the sleep below gives it up soon enough.
   if (spin_nanoseconds > 0) {
     const uint64_t end = bh_monotonic_nanoseconds() + spin_nanoseconds;
     do {
@@ -55,8 +55,6 @@ int bh_lane_wait(bh_lane *lane, uint32_t side, const uint32_t *closed, uint64_t 
         if (__atomic_load_n(&lane->turn, __ATOMIC_ACQUIRE) == side) return 1;
         pause_briefly();
       }
-      // With fewer cores than threads the other side may be waiting for this very core.
-      sched_yield();
     } while (bh_monotonic_nanoseconds() < end);
   }
   const struct timespec time = {(time_t)(sleep_nanoseconds / 1000000000u),

@@ -63,6 +63,39 @@ import Testing
     #expect(!folder.names.contains("plain.safetensors"), sourceLocation: location)
   }
 
+  @Test func `a checkpoint is quantized once, and loses no tensor`() throws {
+    try quantize()
+    expectRefused(
+      packed,
+      """
+      Cannot quantize. "\(packed)" holds quantized tensors already: w. Quantize all that is wanted at \
+      once, or run billhook restore on it first.
+      """)
+
+    let clashing = folder("clash.safetensors")
+    try SafetensorsFile(tensors: [
+      "w": StoredFormatsTests.weight, "w.scale": Tensor([1] as [Float]),
+    ]).write(to: clashing)
+    expectRefused(
+      clashing,
+      """
+      Cannot quantize. "\(clashing)" has a tensor "w.scale", which is also what a quantized tensor \
+      needs: rename it, or leave one of both alone with --exclude.
+      """)
+  }
+
+  private func expectRefused(
+    _ path: String, _ sentence: String, at location: SourceLocation = #_sourceLocation
+  ) {
+    expect(sentence, at: location) {
+      var stage = QuantizeStage(quantizer: PluginChoice("affine-int8"))
+      stage.mode = .weightOnly
+      _ = try StageJob(
+        Stage(.quantize(stage)), input: path, output: plain, data: nil, catalog: PluginCatalog()
+      ).run()
+    }
+  }
+
   @Test(arguments: ["opaque", "packed", "custom"])
   func `the parameters in the file are those of the plugin that reads it`(form: String) throws {
     let bias = Tensor([1, 2] as [Float])

@@ -47,8 +47,27 @@ struct RealModelTests {
     #expect(result.code == 0, "\(result.errors)")
     #expect(try work.load("small.onnx"))
     try work.infer("small.onnx")
-    // Rounding to integers turns the smallest differences into whole steps.
-    #expect(try work.compare("small.onnx") <= (method.contains("quantize") ? 0.02 : 1e-4))
+    // Rounding to integers turns the smallest differences into whole steps, and 36 layers of static
+    // int8 behind each other make more of them: an embedding then differs by up to 0.06, where int8
+    // differs from float32 by 0.09.
+    let bound =
+      method.contains("static") && model == .miniLM ? 0.08 : method.contains("quantize") ? 0.02 : 1e-4
+    #expect(try work.compare("small.onnx") <= bound)
+  }
+
+  @Test func `a transformer whose channels cannot be followed is left as it is`() throws {
+    let work = try RealModelFolder(.miniLM)
+    let result = try BillhookProcess(
+      "prune", "model.onnx", "-o", "small.onnx", "--granularity", "channel", "--ratio", "0.2",
+      folder: work.folder.path)
+    #expect(result.code == 1)
+    #expect(
+      result.errors == """
+        billhook: error: No channel can be removed. No chosen layer has channels that can be followed \
+        to everything that reads them. Prune by element, or choose other layers.
+
+        """)
+    #expect(!work.folder.names.contains("small.onnx"))
   }
 
   @Test func `a network that is int8 already stays as it is`() throws {
@@ -106,6 +125,8 @@ enum RealModel: String, CaseIterable, CustomTestStringConvertible {
         case .silero: method.contains("element") || method.contains("weight-only")
         // Its softmax reads a shape that shows only while running, so the operator set stays as it is.
         case .recognition: method.contains("prune")
+        // Residual additions and the heads of attention couple all of its channels.
+        case .miniLM: !method.contains("channel")
         default: true
         }
       }.map { (model, $0) }
