@@ -68,7 +68,8 @@ let package = Package(
     .target(
       name: "BillhookSDK", path: "PluginSDK",
       exclude: [
-        "billhook.map", "cxx", "frozen", "install", "pkgconfig", "rust", "schema", "swift", "template",
+        "billhook.map", "cxx", "frozen", "install", "pkgconfig", "rust", "schema", "swift",
+        "template",
       ],
       sources: ["src"]),
     .target(

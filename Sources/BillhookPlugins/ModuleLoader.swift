@@ -69,8 +69,9 @@ enum ModuleLoader {
 ///
 /// Safety: `pointer` must point at `struct_size` readable bytes; that is the library's promise, and
 /// a library that breaks it has the rights of the process anyway.
-package func copyStruct<T>(_ type: T.Type, from pointer: UnsafeRawPointer, theirSize: UInt32, zero: T) -> T
-{
+package func copyStruct<T>(
+  _ type: T.Type, from pointer: UnsafeRawPointer, theirSize: UInt32, zero: T
+) -> T {
   var local = zero
   withUnsafeMutableBytes(of: &local) { bytes in
     let count = min(bytes.count, Int(theirSize))

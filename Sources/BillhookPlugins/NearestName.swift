@@ -7,9 +7,10 @@ package func nearestNames(to name: String, in names: [String]) -> [String] {
   let ranked = names.enumerated().compactMap { index, candidate -> (Int, Int, String)? in
     // The last part alone is what people type: "magnitud" for "org.billhook.magnitude".
     let last = candidate.split(separator: ".").last.map(String.init) ?? candidate
-    let (distance, longer) = [candidate, last].map {
-      (editDistance(wanted, $0.lowercased()), max(wanted.utf8.count, $0.utf8.count))
-    }.min { $0.0 < $1.0 } ?? (0, 0)
+    let (distance, longer) =
+      [candidate, last].map {
+        (editDistance(wanted, $0.lowercased()), max(wanted.utf8.count, $0.utf8.count))
+      }.min { $0.0 < $1.0 } ?? (0, 0)
     let limit = max(2, longer / 3)
     // A short word must keep at least one letter, or "a" would suggest "mlp".
     let isNear = distance <= limit && distance < longer

@@ -127,7 +127,8 @@ public final class Plugin: @unchecked Sendable {
   ) throws(PluginError) -> Quantizer {
     guard case .quantizer(let functions) = entry.functions else { throw wrongHook(.quantizer) }
     let export = try extensionTable(
-      BH_EXT_QUANT_EXPORT, zero: bh_quant_export(), complete: {
+      BH_EXT_QUANT_EXPORT, zero: bh_quant_export(),
+      complete: {
         $0.packed_bytes != nil && $0.pack != nil && $0.unpack != nil
       })
     return Quantizer(

@@ -13,7 +13,8 @@ import Testing
       [Node("Relu", name: "relu", inputs: ["x"], outputs: ["y"])])
   }
 
-  @Test func `bytes become numbers from 0 to 1, less the mean, over the standard deviation`() throws {
+  @Test func `bytes become numbers from 0 to 1, less the mean, over the standard deviation`() throws
+  {
     let data = try Dataset(
       name: "d", inputs: ["x": Tensor([UInt8(0), 51, 102, 255], shape: [1, 1, 2, 2])],
       normalization: Normalization(mean: [0.5], std: [0.25]))
@@ -57,7 +58,8 @@ import Testing
     let images = Tensor((0..<64).map { UInt8($0) }, shape: [4, 1, 4, 4])
     let data = try Dataset(name: "d", inputs: ["x": images])
     let augmentation = Augmentation(shift: 1, flip: true, views: 3)
-    let together = data.batch([2, 0, 3], augmentation: augmentation, seed: 7, views: [1, 2, 0])["x"]!
+    let together = data.batch([2, 0, 3], augmentation: augmentation, seed: 7, views: [1, 2, 0])[
+      "x"]!
     let alone = data.batch([0], augmentation: augmentation, seed: 7, views: [2])["x"]!
     #expect(together.rows(1..<2).floats() == alone.floats())
     let draws = Set((0..<40).map { "\(augmentation.draw(seed: 7, sample: 1, view: $0))" })
@@ -72,9 +74,15 @@ import Testing
     for view in 0..<50 {
       let draw = augmentation.draw(seed: 0, sample: 0, view: view)
       let found = data.batch([0], augmentation: augmentation, views: [view])["x"]!.floats()
-      if draw == Augmentation.Draw(down: 1, right: 0, mirrored: false) { #expect(found == [0, 0, 1, 2]) }
-      if draw == Augmentation.Draw(down: 0, right: 1, mirrored: false) { #expect(found == [0, 1, 0, 3]) }
-      if draw == Augmentation.Draw(down: 0, right: 0, mirrored: true) { #expect(found == [2, 1, 4, 3]) }
+      if draw == Augmentation.Draw(down: 1, right: 0, mirrored: false) {
+        #expect(found == [0, 0, 1, 2])
+      }
+      if draw == Augmentation.Draw(down: 0, right: 1, mirrored: false) {
+        #expect(found == [0, 1, 0, 3])
+      }
+      if draw == Augmentation.Draw(down: 0, right: 0, mirrored: true) {
+        #expect(found == [2, 1, 4, 3])
+      }
       if draw == Augmentation.Draw() { #expect(found == [1, 2, 3, 4]) }
     }
   }

@@ -71,7 +71,8 @@ import Testing
     let student = Tensor.seeded([5, 3], seed: 1, "s")
     let teacher = Tensor.seeded([5, 3], seed: 2, "t")
     var gradient = Tensor(zeros: [5, 3])
-    for loss in [try loss(["temperature": .double(2)]), try contract("features", .loss).makeLoss()] {
+    for loss in [try loss(["temperature": .double(2)]), try contract("features", .loss).makeLoss()]
+    {
       let with = try loss.compute(
         student: student, teacher: teacher, labels: nil, gradient: &gradient, step: 0,
         totalSteps: 1)

@@ -87,11 +87,17 @@ import Testing
 
   @Test func `a global ranking takes from the group that matters least`() throws {
     let nodes = [
-      Node("Gemm", name: "a", inputs: ["x", "a.w"], outputs: ["a.out"], attributes: ["transB": .int(1)]),
+      Node(
+        "Gemm", name: "a", inputs: ["x", "a.w"], outputs: ["a.out"], attributes: ["transB": .int(1)]
+      ),
       Node("Relu", name: "ra", inputs: ["a.out"], outputs: ["ra.out"]),
-      Node("Gemm", name: "b", inputs: ["ra.out", "b.w"], outputs: ["b.out"], attributes: ["transB": .int(1)]),
+      Node(
+        "Gemm", name: "b", inputs: ["ra.out", "b.w"], outputs: ["b.out"],
+        attributes: ["transB": .int(1)]),
       Node("Relu", name: "rb", inputs: ["b.out"], outputs: ["rb.out"]),
-      Node("Gemm", name: "c", inputs: ["rb.out", "c.w"], outputs: ["y"], attributes: ["transB": .int(1)]),
+      Node(
+        "Gemm", name: "c", inputs: ["rb.out", "c.w"], outputs: ["y"],
+        attributes: ["transB": .int(1)]),
     ]
     // Normalised, a's units are (0.1, 0.1, 1.9, 1.9) and b's (1, 1, 1, 1).
     let graph = Graph.testing(
@@ -142,7 +148,9 @@ import Testing
     let text = sentence {
       _ = try prune(Graph.smallChain(), scorer: magnitude, settings: settings)
     }
-    #expect(text.hasPrefix("No channel can be removed. \"conv1\": none of its layers is included; \"fc\": "))
+    #expect(
+      text.hasPrefix(
+        "No channel can be removed. \"conv1\": none of its layers is included; \"fc\": "))
     #expect(text.hasSuffix("Prune by element, or choose other layers."))
   }
 

@@ -31,7 +31,8 @@ import Testing
 
   @Test func `equal scores go by index`() throws {
     var graph = Graph.smallChain()
-    graph.setConstant("conv1.weight", Tensor([Float](repeating: 1, count: 36), shape: [4, 1, 3, 3]))
+    graph.setConstant(
+      "conv1.weight", Tensor([Float](repeating: 1, count: 36), shape: [4, 1, 3, 3]))
     graph.setConstant("fc.weight", Tensor([Float](repeating: -1, count: 48), shape: [3, 16]))
     let outcome = try prune(
       graph, scorer: scorer("magnitude"), settings: PruneSettings(ratio: 0.5))

@@ -17,7 +17,8 @@ import Testing
       ])
   }
 
-  @Test func `both inputs of a residual addition carry integers, the last output does not`() throws {
+  @Test func `both inputs of a residual addition carry integers, the last output does not`() throws
+  {
     let graph = Graph.smallResidual()
     let layers = Set(try graph.weightedLayers().map(\.nodeIndex))
     let placement = QuantizationPlacement(graph, layers: layers)

@@ -22,7 +22,9 @@ import Testing
     var random = CounterRandom(seed: seed)
     // Batches grow, so that the histogram's range has to double several times.
     let batches = (0..<6).map { step in
-      (0..<997).map { _ in (random.uniform() - 0.3) * Float(sign: .plus, exponent: step, significand: 1) }
+      (0..<997).map { _ in
+        (random.uniform() - 0.3) * Float(sign: .plus, exponent: step, significand: 1)
+      }
     }
     let sorted = batches.flatMap { $0 }.sorted()
     let largest = max(-sorted[0], sorted[sorted.count - 1])
@@ -67,11 +69,12 @@ import Testing
 
 @Suite struct PairSumsTests {
   // 255 · 128 = 32640 fits 16 bits, 255 · 129 = 32895 does not.
-  @Test(arguments: [
-    ([127, 1, 0, -50], true), ([127, 2, 0, 0], false), ([64, 64, 64, 64], true),
-    ([65, 64, 0, 0], false), ([-64, -64, -64, 64], true), ([-127, -2, 0, 0], false),
-    ([-128, 0, 127, 0], true), ([0, 0, 0, 0], true),
-  ] as [([Int8], Bool)])
+  @Test(
+    arguments: [
+      ([127, 1, 0, -50], true), ([127, 2, 0, 0], false), ([64, 64, 64, 64], true),
+      ([65, 64, 0, 0], false), ([-64, -64, -64, 64], true), ([-127, -2, 0, 0], false),
+      ([-128, 0, 127, 0], true), ([0, 0, 0, 0], true),
+    ] as [([Int8], Bool)])
   func `two weights of a channel may add up to 128 in size`(weights: [Int8], isSafe: Bool) {
     #expect(PairSums.areSafe(Tensor(weights, shape: [1, 4]), outAxis: 0) == isSafe)
   }
@@ -84,7 +87,8 @@ import Testing
   }
 
   @Test func `sixty-three is safe everywhere`() {
-    let weights = Tensor([Int8](repeating: 63, count: 8) + [Int8](repeating: -64, count: 8), shape: [2, 8])
+    let weights = Tensor(
+      [Int8](repeating: 63, count: 8) + [Int8](repeating: -64, count: 8), shape: [2, 8])
     #expect(PairSums.areSafe(weights, outAxis: 0))
   }
 }

@@ -28,7 +28,8 @@ private struct Rows: TeacherOutputs {
 
 @Suite struct TrainTests {
   private let settings = TrainSettings(
-    epochs: 8, batchSize: 20, optimizer: .sgd(), schedule: LearningRateSchedule(base: 0.05), seed: 4)
+    epochs: 8, batchSize: 20, optimizer: .sgd(), schedule: LearningRateSchedule(base: 0.05), seed: 4
+  )
 
   private func record(
     _ graph: Graph, _ data: Dataset, _ augmentation: Augmentation? = nil
@@ -125,7 +126,8 @@ private struct Rows: TeacherOutputs {
     #expect(outcome.record.keptZeros.map(\.tensor).contains("fc.weight"))
     var masked = PruneSettings(granularity: .channel, ratio: 0.5)
     masked.maskOnly = true
-    let channels = try prune(Graph.smallChain(), scorer: scorer("magnitude"), settings: masked).graph
+    let channels = try prune(Graph.smallChain(), scorer: scorer("magnitude"), settings: masked)
+      .graph
     let trained = try train(
       channels, loss: loss(["alpha": .double(1)]), settings: settings, data: data
     ).graph
@@ -167,7 +169,8 @@ private struct Rows: TeacherOutputs {
     let kl = try loss()
     #expect(
       sentence {
-        _ = try train(Graph.smallChain(), loss: kl, settings: settings, data: data, teacher: teacher)
+        _ = try train(
+          Graph.smallChain(), loss: kl, settings: settings, data: data, teacher: teacher)
       } == """
         The teacher was recorded without augmentation, so it has no outputs for shifted or flipped \
         images; record it with views, or train without augmentation.

@@ -29,7 +29,8 @@ import Testing
   }
 
   private func integers(
-    _ op: String, _ x: [Dimension], _ w: Tensor, _ zeroPoint: UInt8, _ weightZeroPoint: Tensor? = nil,
+    _ op: String, _ x: [Dimension], _ w: Tensor, _ zeroPoint: UInt8,
+    _ weightZeroPoint: Tensor? = nil,
     attributes: [(String, Attribute)] = []
   ) -> Graph {
     var node = Node(op, name: "node", inputs: ["x", "w", "xz"], outputs: ["y"])

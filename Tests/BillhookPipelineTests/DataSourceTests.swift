@@ -24,16 +24,28 @@ import Testing
       fashion-mnist, idx, npz.
       """
     ),
-    ("fashion-mnist", "It must start with one of \"fashion-mnist:\", \"idx:\", \"npz:\". Did you mean \"fashion-mnist:\"?"),
-    ("fashion-mnist:tset", "There is no split \"tset\". Did you mean \"test\"? Splits: train, test."),
+    (
+      "fashion-mnist",
+      "It must start with one of \"fashion-mnist:\", \"idx:\", \"npz:\". Did you mean \"fashion-mnist:\"?"
+    ),
+    (
+      "fashion-mnist:tset",
+      "There is no split \"tset\". Did you mean \"test\"? Splits: train, test."
+    ),
     ("idx:folder", "Write \"idx:DIR:train\" or \"idx:DIR:test\"."),
     ("idx::train", "The folder between the colons is empty."),
     ("npz:", "The file name after \"npz:\" is empty."),
-    ("npz:a.npz,limt=3", "There is no option \"limt\". Did you mean \"limit\"? Options: limit, channels, mean, std."),
+    (
+      "npz:a.npz,limt=3",
+      "There is no option \"limt\". Did you mean \"limit\"? Options: limit, channels, mean, std."
+    ),
     ("npz:a.npz,limit=0", "\"limit\" is \"0\" but must be a whole number of at least 1."),
     ("npz:a.npz,channels=x", "\"channels\" is \"x\" but must be a whole number of at least 1."),
     ("npz:a.npz,std=0", "\"std\" is \"0\" but must be greater than 0."),
-    ("npz:a.npz,mean=nan", "\"mean\" is \"nan\" but must be one number, or one a channel as in \"0.485/0.456/0.406\"."),
+    (
+      "npz:a.npz,mean=nan",
+      "\"mean\" is \"nan\" but must be one number, or one a channel as in \"0.485/0.456/0.406\"."
+    ),
   ])
   func `a wrong source is explained`(text: String, problem: String) {
     let error = #expect(throws: PipelineError.self) { try DataSource(text) }

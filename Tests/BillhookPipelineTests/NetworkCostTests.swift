@@ -23,7 +23,8 @@ import Testing
         Node(
           "DequantizeLinear", name: "dq", inputs: ["w", "s", "z"], outputs: ["f"],
           attributes: ["axis": .int(0)]),
-        Node("Gemm", name: "fc", inputs: ["x", "f"], outputs: ["y"], attributes: ["transB": .int(1)]),
+        Node(
+          "Gemm", name: "fc", inputs: ["x", "f"], outputs: ["y"], attributes: ["transB": .int(1)]),
       ],
       [
         "w": Tensor([3, 1, 0, 5] as [Int8], shape: [2, 2]), "s": Tensor([1, 1] as [Float]),

@@ -85,7 +85,8 @@ import Testing
 
   @Test func `set changes values, stages by number`() throws {
     let recipe = try recipe(
-      Self.whole, ["stages.1.prune.ratio=0.7", "data.train=npz:a.npz", "stages.1.prune.scope=global"])
+      Self.whole,
+      ["stages.1.prune.ratio=0.7", "data.train=npz:a.npz", "stages.1.prune.scope=global"])
     guard case .prune(let prune) = recipe.stages[1].work else {
       Issue.record("not a prune stage")
       return
@@ -99,7 +100,10 @@ import Testing
     ("stages.1.prune.ratio", "There is no \"=\". Write KEY.PATH=VALUE."),
     ("stages..ratio=1", "The key path before \"=\" has an empty part."),
     ("stages.9.prune.ratio=1", "\"stages\" has 5 entries, so \"9\" must be a number from 0 to 4."),
-    ("seed.x=1", "\"seed\" is \"3\", which has no keys inside. Write it as a mapping in the recipe first."),
+    (
+      "seed.x=1",
+      "\"seed\" is \"3\", which has no keys inside. Write it as a mapping in the recipe first."
+    ),
     ("seed={", "The value is not YAML."),
   ])
   func `a wrong setting is explained`(text: String, problem: String) {
@@ -159,7 +163,8 @@ import Testing
 
   @Test func `the sentence of one problem names the recipe and the line`() {
     let error = #expect(throws: PipelineError.self) {
-      try RecipeFile(yaml: "version: 2\nmodel: a.onnx\noutput: o\nstages: [evaluate]", name: "r.yaml")
+      try RecipeFile(
+        yaml: "version: 2\nmodel: a.onnx\noutput: o\nstages: [evaluate]", name: "r.yaml")
     }
     #expect(
       error?.description == """
@@ -169,11 +174,12 @@ import Testing
         """)
   }
 
-  @Test(arguments: [
-    ("", "The recipe is empty. It needs at least version, model, output and stages."),
-    ("a: [", nil), ("[1, 2]", nil), ("version: 1\nversion: 1", nil), ("\u{0}", nil),
-    ("a: &x [*x]", nil), ("? [a]\n: b", nil),
-  ] as [(String, String?)])
+  @Test(
+    arguments: [
+      ("", "The recipe is empty. It needs at least version, model, output and stages."),
+      ("a: [", nil), ("[1, 2]", nil), ("version: 1\nversion: 1", nil), ("\u{0}", nil),
+      ("a: &x [*x]", nil), ("? [a]\n: b", nil),
+    ] as [(String, String?)])
   func `text that is no recipe is an error`(text: String, sentence: String?) {
     let found = problems(text)
     #expect(!found.isEmpty)

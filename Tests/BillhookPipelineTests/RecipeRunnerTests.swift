@@ -64,8 +64,10 @@ import Testing
     // The recipe differs, and with it one line of the metadata; the weights are the same.
     let graphs = try [saved, Data(contentsOf: URL(fileURLWithPath: folder("out/student.onnx")))]
       .map { try ONNXFile.decode([UInt8]($0), name: "student") }
-    #expect(graphs[0].metadata["billhook.recipe_sha256"] != graphs[1].metadata["billhook.recipe_sha256"])
-    #expect(graphs[0].initializers.map(\.value.tensor) == graphs[1].initializers.map(\.value.tensor))
+    #expect(
+      graphs[0].metadata["billhook.recipe_sha256"] != graphs[1].metadata["billhook.recipe_sha256"])
+    #expect(
+      graphs[0].initializers.map(\.value.tensor) == graphs[1].initializers.map(\.value.tensor))
   }
 
   @Test func `a hostile plugin ends its stage by name, and the finished stages are kept`() throws {

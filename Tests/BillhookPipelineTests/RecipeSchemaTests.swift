@@ -89,7 +89,8 @@ private enum RecipeSchema {
       ])
     case .dataSource:
       return .object([
-        "type": .text("string"), "pattern": .text("^(fashion-mnist:(train|test)|idx:.+:(train|test)|npz:.+)"),
+        "type": .text("string"),
+        "pattern": .text("^(fashion-mnist:(train|test)|idx:.+:(train|test)|npz:.+)"),
       ])
     case .parameters:
       let scalar: JSON = .list(["string", "number", "boolean"].map { .text($0) })

@@ -148,7 +148,10 @@ import Testing
 
   @Test(arguments: [
     ("float square(float)", PluginDescriptor.Hook.scorer),
-    ("void powers(const float*, size_t, double, float*)|weight.data,weight.count,2,scores.data", .scorer),
+    (
+      "void powers(const float*, size_t, double, float*)|weight.data,weight.count,2,scores.data",
+      .scorer
+    ),
   ])
   func `plain functions give the same bytes`(form: String, hook: PluginDescriptor.Hook) throws {
     let library = try plainLibrary()

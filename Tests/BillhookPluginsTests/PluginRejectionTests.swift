@@ -169,7 +169,8 @@ import Testing
         """),
     Case(
       "CAPS=BH_CAP_MERGEABLE",
-      expected: #"BH-30: "plugins[0].vtable.merge" is null but must be a function with BH_CAP_MERGEABLE."#
+      expected:
+        #"BH-30: "plugins[0].vtable.merge" is null but must be a function with BH_CAP_MERGEABLE."#
     ),
     Case(
       "HOOK=BH_HOOK_LOSS", "VTABLE=&losses",

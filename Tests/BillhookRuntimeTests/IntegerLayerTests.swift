@@ -65,15 +65,29 @@ import Testing
 
   // Channel counts on both sides of the 16 outputs of a block and odd ones, where a tail goes wrong.
   static let cases = [
-    Case(description: "3×3", op: "Conv", x: ["N", 32, 6, 7], weight: [17, 32, 3, 3], attributes: ["pads": .ints([1, 1, 1, 1])]),
-    Case(description: "one odd channel", op: "Conv", x: ["N", 1, 9, 9], weight: [5, 1, 5, 5], attributes: ["strides": .ints([2, 2])]),
+    Case(
+      description: "3×3", op: "Conv", x: ["N", 32, 6, 7], weight: [17, 32, 3, 3],
+      attributes: ["pads": .ints([1, 1, 1, 1])]),
+    Case(
+      description: "one odd channel", op: "Conv", x: ["N", 1, 9, 9], weight: [5, 1, 5, 5],
+      attributes: ["strides": .ints([2, 2])]),
     Case(description: "1×1", op: "Conv", x: ["N", 33, 4, 4], weight: [16, 33, 1, 1]),
-    Case(description: "with holes", op: "Conv", x: ["N", 6, 9, 9], weight: [8, 6, 3, 3], attributes: ["dilations": .ints([2, 2]), "pads": .ints([2, 2, 2, 2])]),
-    Case(description: "in groups", op: "Conv", x: ["N", 12, 5, 5], weight: [9, 4, 3, 3], attributes: ["group": .int(3)]),
-    Case(description: "depthwise", op: "Conv", x: ["N", 7, 5, 5], weight: [7, 1, 3, 3], attributes: ["group": .int(7), "pads": .ints([1, 1, 1, 1])]),
+    Case(
+      description: "with holes", op: "Conv", x: ["N", 6, 9, 9], weight: [8, 6, 3, 3],
+      attributes: ["dilations": .ints([2, 2]), "pads": .ints([2, 2, 2, 2])]),
+    Case(
+      description: "in groups", op: "Conv", x: ["N", 12, 5, 5], weight: [9, 4, 3, 3],
+      attributes: ["group": .int(3)]),
+    Case(
+      description: "depthwise", op: "Conv", x: ["N", 7, 5, 5], weight: [7, 1, 3, 3],
+      attributes: ["group": .int(7), "pads": .ints([1, 1, 1, 1])]),
     Case(description: "of one axis", op: "Conv", x: ["N", 5, 20], weight: [4, 5, 4]),
-    Case(description: "of ten images", op: "Conv", x: [10, 8, 5, 5], weight: [19, 8, 3, 3], attributes: ["pads": .ints([1, 1, 1, 1])]),
-    Case(description: "dense", op: "Gemm", x: ["N", 300], weight: [33, 300], attributes: ["transB": .int(1)]),
+    Case(
+      description: "of ten images", op: "Conv", x: [10, 8, 5, 5], weight: [19, 8, 3, 3],
+      attributes: ["pads": .ints([1, 1, 1, 1])]),
+    Case(
+      description: "dense", op: "Gemm", x: ["N", 300], weight: [33, 300],
+      attributes: ["transB": .int(1)]),
     Case(description: "matrix product", op: "MatMul", x: ["N", 77], weight: [77, 10]),
   ]
 
@@ -101,7 +115,8 @@ import Testing
   }
 
   @Test func `64 channels of 255 × 127 give 2,072,640 on every CPU`() throws {
-    var graph = Self.layer("Conv", x: ["N", 64, 1, 1], weight: [16, 64, 1, 1], zeroPoint: 0, seed: 1)
+    var graph = Self.layer(
+      "Conv", x: ["N", 64, 1, 1], weight: [16, 64, 1, 1], zeroPoint: 0, seed: 1)
     graph.setConstant("w", Tensor([Int8](repeating: 127, count: 1024), shape: [16, 64, 1, 1]))
     let feeds = ["x": Tensor([Float](repeating: 255, count: 64), shape: [1, 64, 1, 1])]
     let sums = try InferencePlan(graph, batchSize: 1).run(feeds)["y"]!.floats()
@@ -146,7 +161,8 @@ import Testing
           attributes: ["kernel_shape": .ints([2, 2]), "strides": .ints([2, 2])]),
         Node("Flatten", name: "f", inputs: ["p"], outputs: ["f"]),
         Node("DequantizeLinear", name: "dw", inputs: ["w", "s", "wz"], outputs: ["wd"]),
-        Node("Gemm", name: "g", inputs: ["f", "wd"], outputs: ["y"], attributes: ["transB": .int(1)]),
+        Node(
+          "Gemm", name: "g", inputs: ["f", "wd"], outputs: ["y"], attributes: ["transB": .int(1)]),
       ],
       [
         "s": Tensor(scalar: Float(0.0078125)), "s2": Tensor(scalar: Float(0.015625)),
@@ -156,7 +172,9 @@ import Testing
     let feeds = ["x": Tensor.seeded([2, 4, 6, 6], seed: 9)]
     let plan = try InferencePlan(graph, batchSize: 2)
     #expect(
-      plan.operations.filter { $0 != "Reorder" } == ["Quantize", "AddInteger", "Pool", "DenseInteger"])
+      plan.operations.filter { $0 != "Reorder" } == [
+        "Quantize", "AddInteger", "Pool", "DenseInteger",
+      ])
     let expected = try ReferenceEvaluator.run(graph, feeds)["y"]!.floats()
     for (a, b) in zip(try plan.run(feeds)["y"]!.floats(), expected) { #expect(abs(a - b) <= 1e-5) }
   }

@@ -14,7 +14,9 @@ import Testing
     let spans = profiler.takeSpans()
     #expect(found == (try plan.run(feeds)))
     #expect(
-      spans.map(\.operation.kernel).filter { $0 != "Reorder" } == ["Conv", "Pool", "Dense", "Output"])
+      spans.map(\.operation.kernel).filter { $0 != "Reorder" } == [
+        "Conv", "Pool", "Dense", "Output",
+      ])
     let convolution = try #require(spans.first { $0.operation.kernel == "Conv" }).operation
     #expect(convolution.op == "Conv")
     #expect(convolution.fused == ["Relu"])

@@ -37,7 +37,8 @@ import Testing
   ])
   func `each optimizer brings the loss down`(optimizer: Optimizer) throws {
     let losses = try train(
-      OperatorGraph.fused[0].graph, steps: 40, optimizer: optimizer).losses
+      OperatorGraph.fused[0].graph, steps: 40, optimizer: optimizer
+    ).losses
     #expect(losses.last! < losses.first! / 2)
   }
 
@@ -45,7 +46,8 @@ import Testing
     // y = x · w with x = [1, 2], w = [3]; pulling y to 1: dw = Σ x (y − 1) / 2 = (1·2 + 2·5) / 2.
     let graph = Graph.testing("MatMul", ["N", 1], ["w": Tensor([Float(3)], shape: [1, 1])])
     let plan = try TrainingPlan(graph, batchSize: 2, optimizer: .sgd(momentum: 0))
-    try plan.step(["x": Tensor([Float(1), 2], shape: [2, 1])], learningRate: 0.5) { output, gradient in
+    try plan.step(["x": Tensor([Float(1), 2], shape: [2, 1])], learningRate: 0.5) {
+      output, gradient in
       gradient = Tensor(output.floats().map { ($0 - 1) / 2 }, shape: output.shape)
     }
     var trained = graph
@@ -104,7 +106,8 @@ import Testing
     let graph = Graph.testing(
       inputs: ["x": ["N", 400]],
       [
-        Node("Gemm", name: "g", inputs: ["x", "g"], outputs: ["v"], attributes: ["transB": .int(1)]),
+        Node(
+          "Gemm", name: "g", inputs: ["x", "g"], outputs: ["v"], attributes: ["transB": .int(1)]),
         Node("Dropout", name: "drop", inputs: ["v", "ratio"], outputs: ["y"]),
         Node("Mul", name: "m", inputs: ["w", "v"], outputs: ["t"]),
       ],

@@ -28,7 +28,8 @@ public struct GoldenFile {
     let old = recorded.split(separator: "\n", omittingEmptySubsequences: false)
     let new = text.split(separator: "\n", omittingEmptySubsequences: false)
     for (number, pair) in zip(old, new).enumerated() where pair.0 != pair.1 {
-      return "\(url.lastPathComponent), line \(number + 1): recorded \"\(pair.0)\", found \"\(pair.1)\""
+      return
+        "\(url.lastPathComponent), line \(number + 1): recorded \"\(pair.0)\", found \"\(pair.1)\""
     }
     return "\(url.lastPathComponent): recorded \(old.count) lines, found \(new.count)"
   }

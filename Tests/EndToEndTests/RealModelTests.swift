@@ -51,7 +51,8 @@ struct RealModelTests {
     // int8 behind each other make more of them: an embedding then differs by up to 0.06, where int8
     // differs from float32 by 0.09.
     let bound =
-      method.contains("static") && model == .miniLM ? 0.08 : method.contains("quantize") ? 0.02 : 1e-4
+      method.contains("static") && model == .miniLM
+      ? 0.08 : method.contains("quantize") ? 0.02 : 1e-4
     #expect(try work.compare("small.onnx") <= bound)
   }
 

@@ -3,7 +3,8 @@ internal import Billhook
 
 struct InspectCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "inspect", abstract: "Show what is in a file and what can be pruned, distilled, quantized.",
+    commandName: "inspect",
+    abstract: "Show what is in a file and what can be pruned, distilled, quantized.",
     discussion: """
       billhook inspect teacher.onnx
       billhook inspect ocr.onnx --shape x=1x3x48x320

@@ -14,7 +14,8 @@ extension PluginCommand {
         A digest says that a file is the same, not that it is harmless. In Billhook's own process a \
         library can do all that you can.
         """)
-    @Argument(help: .init(
+    @Argument(
+      help: .init(
         "A library's or manifest's file, or a plain function.", valueName: "path|ffi:…"))
     var path: String
     @Flag(help: "Let it into Billhook's own process.")

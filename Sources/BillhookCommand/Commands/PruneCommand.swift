@@ -38,7 +38,8 @@ struct PruneCommand: ParsableCommand {
   var pattern: String?
   @Option(help: "The fraction to remove, above 0 and below 1.")
   var ratio: Double?
-  @Option(help: "Rank over all layers (global) or in each. Default: global for elements, else layer.")
+  @Option(
+    help: "Rank over all layers (global) or in each. Default: global for elements, else layer.")
   var scope: PruneStage.Scope?
   @Flag(help: "Keep all shapes; removed channels become zeros.")
   var maskOnly = false

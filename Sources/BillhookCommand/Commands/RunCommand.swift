@@ -15,11 +15,13 @@ struct RunCommand: ParsableCommand {
   @Argument(help: .init("The recipe, a YAML file.", valueName: "recipe.yaml"))
   var recipe: String
   @Option(
-    help: .init("Change a setting; stages by number from 0. May be repeated.", valueName: "key=value"),
+    help: .init(
+      "Change a setting; stages by number from 0. May be repeated.", valueName: "key=value"),
     transform: { try RecipeOverride($0) })
   var set: [RecipeOverride] = []
   @Flag(
-    name: .customLong("resume"), inversion: .prefixedNo, help: "Keep the results of finished stages.")
+    name: .customLong("resume"), inversion: .prefixedNo,
+    help: "Keep the results of finished stages.")
   var resume = true
   @Flag(help: "Do all stages again; the same as --no-resume.")
   var fresh = false

@@ -3,7 +3,10 @@ internal import Billhook
 
 /// What the commands that work on one file have in common.
 struct StageArguments: ParsableArguments {
-  @Argument(help: .init("The network to start from, an ONNX file (prune and quantize: or safetensors).", valueName: "in"))
+  @Argument(
+    help: .init(
+      "The network to start from, an ONNX file (prune and quantize: or safetensors).",
+      valueName: "in"))
   var input: String
   @OptionGroup var output: OutputOption
   @Option(

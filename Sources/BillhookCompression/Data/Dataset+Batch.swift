@@ -117,7 +117,9 @@ private func copyPlane<Element>(
   _ number: (Element) -> Float
 ) {
   if draw == Augmentation.Draw() {
-    for index in 0..<height * width { to[end + index] = number(from[start + index]) * scale + offset }
+    for index in 0..<height * width {
+      to[end + index] = number(from[start + index]) * scale + offset
+    }
     return
   }
   for y in 0..<height {

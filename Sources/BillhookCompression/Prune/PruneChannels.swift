@@ -20,7 +20,8 @@ func pruneChannels(
   }
   let scored = layers.filter { layer in
     plans.contains { plan in
-      plan.reason == nil && plan.scoredSlices(settings, scorer).contains { $0.layer == layer.nodeIndex }
+      plan.reason == nil
+        && plan.scoredSlices(settings, scorer).contains { $0.layer == layer.nodeIndex }
     }
   }
   let statistics = try scorer.statistics(
@@ -91,7 +92,9 @@ struct GroupPlan {
       return ScoredSlice(layer: slice.nodeIndex, slice: slice, granularity: .inputChannel)
     }
     reason = group.frozenReason
-    if reason == nil, producers.isEmpty { reason = "no layer with a float weight makes its channels" }
+    if reason == nil, producers.isEmpty {
+      reason = "no layer with a float weight makes its channels"
+    }
     if reason == nil, group.unitCount < 2 { reason = "it has a single channel" }
     if reason == nil {
       if let name = producers.map(\.slice.node).first(where: { name in

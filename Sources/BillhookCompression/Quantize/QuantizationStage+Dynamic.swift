@@ -1,5 +1,5 @@
-internal import BillhookPlugins
 internal import BillhookGraph
+internal import BillhookPlugins
 internal import BillhookTensor
 internal import OrderedCollections
 
@@ -31,9 +31,10 @@ extension QuantizationStage {
       graph.nodes.replaceSubrange(index...index, with: nodes)
     }
     for weight in Set(layers.map(\.layer.weight)).sorted() { graph.removeConstant(weight) }
-    graph.dropUnusedInitializers(of: layers.map { entry in
-      Node("", name: "", inputs: [entry.layer.bias ?? ""], outputs: [])
-    })
+    graph.dropUnusedInitializers(
+      of: layers.map { entry in
+        Node("", name: "", inputs: [entry.layer.bias ?? ""], outputs: [])
+      })
   }
 
   private mutating func integerNodes(_ entry: Layer, _ node: Node, input: [String]) -> [Node] {
@@ -41,7 +42,8 @@ extension QuantizationStage {
     let isConv = layer.op == "Conv"
     // A vector along the output channels, as an operand of the output.
     let channelShape =
-      isConv ? [layer.outputChannels] + [Int](repeating: 1, count: layer.shape.count - 2)
+      isConv
+      ? [layer.outputChannels] + [Int](repeating: 1, count: layer.shape.count - 2)
       : [layer.outputChannels]
     var integers = entry.quantized.integers
     if layer.op == "Gemm", layer.outAxis == 0 { integers = integers.transposed([1, 0]) }
@@ -56,7 +58,8 @@ extension QuantizationStage {
     let scale = names.unused("\(base)_scale")
     let isPerTensor = entry.quantized.axis == nil
     let weightScale = add(
-      "\(layer.weight)_scale", entry.quantized.parameters.scale.reshaped(isPerTensor ? [] : channelShape))
+      "\(layer.weight)_scale",
+      entry.quantized.parameters.scale.reshaped(isPerTensor ? [] : channelShape))
     let hasBias = node.input(2) != nil
     let scaled = hasBias ? names.unused("\(base)_scaled") : base
     var nodes = [

@@ -52,7 +52,8 @@ final class CalibrationRunner {
       var inner = values.filter { !inputs.contains($0) }
       inner += gradients.filter { !inner.contains($0) }
       plan = try TrainingPlan(
-        graph.fixingInputs(data.shapes(batchSize: runner.batchSize)), batchSize: runner.batchSize, optimizer: .sgd(), seed: seed, observed: inner)
+        graph.fixingInputs(data.shapes(batchSize: runner.batchSize)), batchSize: runner.batchSize,
+        optimizer: .sgd(), seed: seed, observed: inner)
     }
   }
 

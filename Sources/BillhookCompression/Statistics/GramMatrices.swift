@@ -75,7 +75,8 @@ private struct GramSum {
       name: "gram",
       inputs: [ValueInfo("x", .float32, shape: shape.map { .fixed($0) })],
       outputs: [
-        ValueInfo("gram", .float32,
+        ValueInfo(
+          "gram", .float32,
           shape: [layer.groups, width, width].map { .fixed($0) })
       ], opset: 13)
     if layer.op == "Conv" {

@@ -15,7 +15,8 @@ func addWeightGradients(
   let indices = data.sampleIndices(settings.samples, seed: settings.seed)
   let names = layers.map(\.weight)
   let runner = try CalibrationRunner(
-    graph, values: [], weights: Array(Set(names)).sorted(), data: data, batchSize: settings.batchSize,
+    graph, values: [], weights: Array(Set(names)).sorted(), data: data,
+    batchSize: settings.batchSize,
     samples: indices.count, seed: settings.seed)
   var sums: [String: [Double]] = [:]
   var count = 0

@@ -74,7 +74,8 @@ extension Graph {
     for (index, node) in nodes.enumerated() {
       let value = node.input(1) ?? ""
       let weight = quantized[value] ?? value
-      guard let tensor = constants[weight], node.layer(index, weightShape: tensor.shape) != nil else {
+      guard let tensor = constants[weight], node.layer(index, weightShape: tensor.shape) != nil
+      else {
         continue
       }
       let bias = node.input(2).map { quantized[$0] ?? $0 }

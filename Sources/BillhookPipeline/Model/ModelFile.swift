@@ -1,6 +1,6 @@
-internal import Foundation
 internal import BillhookFormats
 public import BillhookGraph
+internal import Foundation
 
 /// Networks as files, by name.
 public enum ModelFile {

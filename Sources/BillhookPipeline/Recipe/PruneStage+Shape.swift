@@ -6,10 +6,14 @@ extension PruneStage {
   /// The first thing that is wrong, at the key that it is about.
   public func shapeProblem(hasRatio: Bool) -> (key: String, sentence: String)? {
     if granularity == .block, block == nil {
-      return ("block", "Blocks have no size: set block to output channels and inputs, as in [4, 1].")
+      return (
+        "block", "Blocks have no size: set block to output channels and inputs, as in [4, 1]."
+      )
     }
     if granularity != .block, block != nil {
-      return ("block", "A block size is for the granularity block, not for \(granularity.rawValue).")
+      return (
+        "block", "A block size is for the granularity block, not for \(granularity.rawValue)."
+      )
     }
     if let block, block.count != 2 || block.contains(where: { $0 < 1 }) {
       return ("block", "A block has two sizes of at least 1, as in [4, 1].")

@@ -86,9 +86,12 @@ extension Stage {
     let reader = SectionReader(body, section, path: "\(path).\(name)", problems: problems)
     guard let work = Work(name, reader, problems) else { return nil }
     self.init(work, save: reader.text("save"))
-    if let save, save.contains("/") || save.hasPrefix(".") || save == "report.json" || save == "report.txt" {
+    if let save,
+      save.contains("/") || save.hasPrefix(".") || save == "report.json" || save == "report.txt"
+    {
       reader.note(
-        "save", "The name \"\(save)\" must be a plain file name in the output folder, such as "
+        "save",
+        "The name \"\(save)\" must be a plain file name in the output folder, such as "
           + "\"student.onnx\".")
     }
   }

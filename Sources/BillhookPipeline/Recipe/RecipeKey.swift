@@ -30,7 +30,10 @@ struct RecipeKey: Sendable {
   var standard: String?
   var doc: String
 
-  init(_ name: String, _ kind: Kind, required: Bool = false, default standard: String? = nil, _ doc: String) {
+  init(
+    _ name: String, _ kind: Kind, required: Bool = false, default standard: String? = nil,
+    _ doc: String
+  ) {
     self.name = name
     self.kind = kind
     isRequired = required

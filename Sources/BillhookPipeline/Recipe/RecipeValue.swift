@@ -72,7 +72,9 @@ struct RecipeValue: Equatable {
       content = .scalar(scalar.string, isQuoted: isQuoted)
     case .sequence(let sequence):
       var items: [RecipeValue] = []
-      for item in sequence { items.append(try RecipeValue(item, budget: &budget, path: path, fail)) }
+      for item in sequence {
+        items.append(try RecipeValue(item, budget: &budget, path: path, fail))
+      }
       content = .sequence(items)
     case .mapping(let mapping):
       var entries: [Entry] = []
@@ -93,7 +95,8 @@ struct RecipeValue: Equatable {
 
   private static func explain(_ error: YamlError) -> (line: Int?, sentence: String) {
     switch error {
-    case .scanner(let context, let problem, let mark, _), .parser(let context, let problem, let mark, _),
+    case .scanner(let context, let problem, let mark, _),
+      .parser(let context, let problem, let mark, _),
       .composer(let context, let problem, let mark, _):
       let circumstance = context.map { " (\($0.text))" } ?? ""
       return (mark.line, "The text is not YAML: \(problem)\(circumstance).")

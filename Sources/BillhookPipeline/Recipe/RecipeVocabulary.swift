@@ -33,7 +33,8 @@ enum RecipeVocabulary {
           RecipeKey(
             "architecture", .choice(architectures), required: true, "Which network to make."),
           RecipeKey("width", .integer(atLeast: 1), "Channels of the first layer."),
-          RecipeKey("channels", .integer(atLeast: 1), "Channels of the image; 3 for simplenet, else 1."),
+          RecipeKey(
+            "channels", .integer(atLeast: 1), "Channels of the image; 3 for simplenet, else 1."),
           RecipeKey("classes", .integer(atLeast: 1), default: "10", "The number of classes."),
           RecipeKey(
             "image", .integer(atLeast: 1), default: "28", "Height and width of the image."),
@@ -78,7 +79,8 @@ enum RecipeVocabulary {
       "How the rate changes over the steps."),
     RecipeKey(
       "step_epochs", .integer(atLeast: 1), default: "1", "For step: epochs between two changes."),
-    RecipeKey("step_factor", .number(positive), default: "0.1", "For step: what the rate is multiplied by."),
+    RecipeKey(
+      "step_factor", .number(positive), default: "0.1", "For step: what the rate is multiplied by."),
     RecipeKey(
       "final_learning_rate", .number(notNegative), default: "0", "For cosine: where the rate ends."
     ),
@@ -91,7 +93,8 @@ enum RecipeVocabulary {
   static let augmentation = RecipeSection(
     keys: [
       RecipeKey(
-        "shift", .integer(atLeast: 0), default: "0", "Up to this many pixels each way, zeros come in."
+        "shift", .integer(atLeast: 0), default: "0",
+        "Up to this many pixels each way, zeros come in."
       ),
       RecipeKey("flip", .boolean, default: "false", "Mirror half of the images."),
       RecipeKey(
@@ -180,7 +183,8 @@ enum RecipeVocabulary {
       RecipeKey(
         "percentile", .number(NumberRange(low: 50, high: 100, includesLow: false)),
         default: "99.99", "For percentile: the share of values inside the range."),
-      RecipeKey("samples", .integer(atLeast: 1), default: "1000", "Calibration samples to look at."),
+      RecipeKey(
+        "samples", .integer(atLeast: 1), default: "1000", "Calibration samples to look at."),
       RecipeKey(
         "weight_range", .choice(QuantizeStage.WeightRange.allCases.map(\.rawValue)),
         default: "auto",

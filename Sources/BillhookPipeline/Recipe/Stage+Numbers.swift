@@ -30,7 +30,8 @@ extension Stage {
     case .train(let stage): stage.training.numbers
     case .distill(let stage): stage.training.numbers
     case .prune(let stage):
-      (stage.pattern == nil ? [("ratio", stage.ratio)] : []) + (stage.roundTo.map { [("round_to", Double($0))] } ?? [])
+      (stage.pattern == nil ? [("ratio", stage.ratio)] : [])
+        + (stage.roundTo.map { [("round_to", Double($0))] } ?? [])
     case .quantize(let stage):
       [("percentile", stage.percentile), ("samples", Double(stage.samples))]
     case .evaluate: []

@@ -9,7 +9,8 @@ enum MachineText {
       let line = text.split(separator: "\n").first { $0.hasPrefix("flags") } ?? ""
       let flags = Set(line.split(separator: " ").map(String.init))
       let known = [
-        ("avx512_vnni", "AVX-512 with VNNI"), ("avx512f", "AVX-512"), ("avx_vnni", "AVX2 with VNNI"),
+        ("avx512_vnni", "AVX-512 with VNNI"), ("avx512f", "AVX-512"),
+        ("avx_vnni", "AVX2 with VNNI"),
         ("avx2", "AVX2"),
       ]
       return known.first { flags.contains($0.0) }?.1 ?? "x86-64"

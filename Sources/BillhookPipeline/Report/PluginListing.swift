@@ -86,7 +86,8 @@ public struct PluginListing: Sendable, Codable, Equatable {
       for parameter in parameters {
         table.add([
           parameter.key, parameter.kind, parameter.isRequired ? "required" : parameter.standard,
-          parameter.choices.isEmpty ? parameter.range ?? "" : parameter.choices.joined(separator: ", "),
+          parameter.choices.isEmpty
+            ? parameter.range ?? "" : parameter.choices.joined(separator: ", "),
           parameter.unit, parameter.doc,
         ])
       }

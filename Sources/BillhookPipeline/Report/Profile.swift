@@ -70,5 +70,7 @@ public struct Profile: Sendable, Codable, Equatable {
       + "\nmedians of \(runs) runs, operations timed one by one\n"
   }
 
-  private func percent(_ share: Double) -> String { NumberText.fixed(share * 100, digits: 1) + " %" }
+  private func percent(_ share: Double) -> String {
+    NumberText.fixed(share * 100, digits: 1) + " %"
+  }
 }

@@ -33,7 +33,8 @@ extension StageReport {
     ])
     for epoch in record.epochs {
       table.add([
-        "\(epoch.epoch)", NumberText.count(epoch.steps), NumberText.fixed(epoch.meanLoss, digits: 5),
+        "\(epoch.epoch)", NumberText.count(epoch.steps),
+        NumberText.fixed(epoch.meanLoss, digits: 5),
         NumberText.fixed(Double(epoch.learningRate), digits: 6),
       ])
     }

@@ -129,7 +129,8 @@ struct RecipeCheck {
     case .quantize(let stage):
       if stage.mode == .static, recipe.data.calibration ?? recipe.data.train == nil {
         note(
-          path, "Static quantization needs data for the ranges of activations: set "
+          path,
+          "Static quantization needs data for the ranges of activations: set "
             + "data.calibration or data.train (on the command line --data), or use the mode "
             + "dynamic or weight-only.")
       }

@@ -27,7 +27,8 @@ struct StageCache {
           case .file(let path) = distill.teacher
         {
           // The check has read the file; if it is gone since, the stage itself will say so.
-          digest.add("teacher", [UInt8]((try? Data(contentsOf: URL(fileURLWithPath: path))) ?? Data()))
+          digest.add(
+            "teacher", [UInt8]((try? Data(contentsOf: URL(fileURLWithPath: path))) ?? Data()))
         }
       }
     }
