@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "parallel.h"
+#include "vector_targets.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "batch_norm.cc"

@@ -1,5 +1,7 @@
 #include "integer_layer.h"
 
+#include "vector_targets.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "integer_layer.cc"
 #include <hwy/foreach_target.h>

@@ -15,6 +15,13 @@
 #include "bh_plan.h"
 #include "bh_threads.h"
 
+extern "C" {
+// libgomp's; they hold for the calling thread.
+int omp_get_max_threads(void);
+void omp_set_num_threads(int);
+int omp_in_parallel(void);
+}
+
 namespace billhook {
 
 using Dims = std::vector<int64_t>;
@@ -90,6 +97,7 @@ struct bh_plan {
   std::string error;
   float momentum = std::numeric_limits<float>::quiet_NaN();
   uint64_t run_count = 0;
+  int32_t threads = 0;  // that its primitives were made for; 0 until the first one
   bool finished = false;
 
   billhook::Value &at(int32_t value);
@@ -122,7 +130,9 @@ struct bh_plan {
   template <class Body>
   int32_t guarded(Body body) {
     try {
-      bh_thread_count();  // oneDNN fixes a primitive's threads when it is made
+      // oneDNN fixes a primitive's threads when it is made; all of a plan's are made for as many.
+      if (threads == 0) threads = bh_thread_count();
+      if (omp_get_max_threads() != threads) omp_set_num_threads(threads);
       if (finished) throw billhook::PlanFailure("The plan is finished; nothing can be added.");
       return body();
     } catch (const dnnl::error &failure) {

@@ -4,11 +4,6 @@
 
 #include "parallel.h"
 
-extern "C" {
-int omp_get_max_threads(void);
-void omp_set_num_threads(int);
-}
-
 namespace billhook {
 namespace {
 

@@ -121,7 +121,6 @@ int32_t bh_plan_bind(bh_plan *plan, int32_t input, const void *data) {
 
 int32_t bh_plan_run(bh_plan *plan, int32_t begin, int32_t end) {
   if (begin == 0) plan->run_count++;
-  bh_thread_count();  // oneDNN asks OpenMP, which must know it on this thread
   for (int32_t i = begin; i < end; i++) {
     Operation &operation = plan->operations[i];
     if (operation.call) {
@@ -133,6 +132,8 @@ int32_t bh_plan_run(bh_plan *plan, int32_t begin, int32_t end) {
       }
       continue;
     }
+    // A primitive's memory is for the threads that it was made for; oneDNN asks OpenMP for them.
+    if (omp_get_max_threads() != plan->threads) omp_set_num_threads(plan->threads);
     const dnnl_status_t status =
         dnnl_primitive_execute(operation.primitive.get(), stream().get(),
                                static_cast<int>(operation.bound.size()), operation.bound.data());

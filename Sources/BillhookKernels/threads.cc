@@ -1,6 +1,7 @@
 #include <atomic>
 
 #include "bh_threads.h"
+#include "simd_target.h"
 
 extern "C" {
 // libgomp's ABI, from which `#pragma omp parallel` is made; declared here because the Swift
@@ -21,11 +22,13 @@ struct Loop {
   int64_t n, grain, pieces;
   bh_range_fn body;
   void *context;
+  bool portable;
   std::atomic<int64_t> next;
 };
 
 void run_pieces(void *data) {
   auto *loop = static_cast<Loop *>(data);
+  billhook::is_portable() = loop->portable;
   for (;;) {
     const int64_t piece = loop->next.fetch_add(1, std::memory_order_relaxed);
     if (piece >= loop->pieces) return;
@@ -55,7 +58,7 @@ int32_t bh_thread_index(void) { return omp_get_thread_num(); }
 void bh_parallel_for(int64_t n, int64_t grain, bh_range_fn body, void *context) {
   if (n <= 0) return;
   if (grain < 1) grain = 1;
-  Loop loop{n, grain, (n + grain - 1) / grain, body, context, {0}};
+  Loop loop{n, grain, (n + grain - 1) / grain, body, context, billhook::is_portable(), {0}};
   const int64_t threads = bh_thread_count();
   if (loop.pieces == 1 || threads == 1 || omp_in_parallel()) {
     run_pieces(&loop);

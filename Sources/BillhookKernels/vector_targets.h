@@ -15,4 +15,9 @@
   (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV)
 #endif
 
+// Highway keeps the target of dynamic dispatch for the whole process. Ours is a setting of the
+// thread (simd_target.cc), so that a test on another target disturbs nobody: the function that
+// dispatch asks is declared, and called, under this name.
+#define GetChosenTarget TargetOfThread
+
 #endif

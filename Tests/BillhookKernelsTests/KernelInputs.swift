@@ -40,12 +40,10 @@ func sameBits(_ a: [Double], _ b: [Double]) -> Bool {
   a.map(\.bitPattern) == b.map(\.bitPattern)
 }
 
-/// The instruction set is a setting of the process, and tests run at the same time.
+/// The number of threads is a setting of the process, and tests run at the same time.
 private let settings = NSLock()
 
 /// What `work` returns when it runs on each instruction set and number of threads.
-///
-/// Tests outside may see the setting change; they hold on either instruction set.
 func onEveryConfiguration<Result>(_ work: () -> Result) -> [Result] {
   settings.withLock {
     defer { bh_simd_force_portable(0) }

@@ -10,8 +10,8 @@ extern "C" {
 // form), chosen at run time from what the CPU has. Static memory. [any]
 const char *bh_simd_name(void);
 
-// 1: the portable form from now on, so that a test can compare; 0: the best of the CPU again.
-// Results stay what the kernels promise. [any, not while a kernel runs]
+// 1: the portable form from now on, so that a test can compare; 0: the best of the CPU again. Holds on
+// this thread and in the loops that it starts. What was packed for one form is for that one only.
 void bh_simd_force_portable(int32_t portable);
 
 #ifdef __cplusplus
