@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <vector>
 
 #include "parallel.h"
+#include "vector_targets.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "max_pool.cc"
@@ -53,6 +55,37 @@ void ForwardPlane(const PoolShape &s, const float *x, float *y, uint8_t *where) 
   }
 }
 
+// One row of one plane without positions. y: the place of the row's first output; `step` elements
+// lie between neighbours.
+void MaxRow(const PoolShape &s, PoolBounds bounds, const float *x, int64_t oy, float *y,
+            int64_t step) {
+  const D d;
+  const auto low = hn::Set(d, bounds.low), high = hn::Set(d, bounds.high);
+  const int64_t top = oy * s.stride[0] - s.begin[0];
+  const int64_t ky0 = std::max<int64_t>(0, -top), ky1 = std::min(s.kernel[0], s.in[0] - top);
+  const int64_t row = s.in[1] * s.block;
+  for (int64_t ox = 0; ox < s.out[1]; ox++) {
+    const int64_t left = ox * s.stride[1] - s.begin[1];
+    const int64_t kx0 = std::max<int64_t>(0, -left), kx1 = std::min(s.kernel[1], s.in[1] - left);
+    const float *corner = x + ((top + ky0) * s.in[1] + left + kx0) * s.block;
+    for (int64_t c = 0; c < s.block; c += Lanes(), corner += Lanes()) {
+      auto best = low;
+      // A comparison passes over NaN, as in training.
+      const auto take = [&](const float *value) HWY_ATTR {
+        const auto v = hn::LoadU(d, value);
+        best = hn::IfThenElse(hn::Gt(v, best), v, best);
+      };
+      if (ky1 - ky0 == 2 && kx1 - kx0 == 2) {
+        take(corner), take(corner + s.block), take(corner + row), take(corner + row + s.block);
+      } else {
+        for (int64_t ky = 0; ky < ky1 - ky0; ky++)
+          for (int64_t kx = 0; kx < kx1 - kx0; kx++) take(corner + ky * row + kx * s.block);
+      }
+      hn::StoreU(hn::Min(best, high), d, y + ox * step + c);
+    }
+  }
+}
+
 void BackwardPlane(const PoolShape &s, const float *dy, const uint8_t *where, float *dx) {
   const D d;
   const D32 d32;
@@ -91,6 +124,7 @@ namespace billhook {
 
 HWY_EXPORT(Lanes);
 HWY_EXPORT(ForwardPlane);
+HWY_EXPORT(MaxRow);
 HWY_EXPORT(BackwardPlane);
 
 bool max_pool_fits(const PoolShape &s) {
@@ -102,6 +136,38 @@ void max_pool_forward(const PoolShape &s, const float *x, float *y, uint8_t *whe
   bh::parallel_for(s.planes, 1 + 16384 / in, [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; p++)
       HWY_DYNAMIC_DISPATCH(ForwardPlane)(s, x + p * in, y + p * out, where + p * out);
+  });
+}
+
+void max_pool_row(const PoolShape &s, PoolBounds bounds, const float *x, int64_t row, float *y,
+                  int64_t step) {
+  HWY_DYNAMIC_DISPATCH(MaxRow)(s, bounds, x, row, y, step);
+}
+
+void max_pool(const PoolShape &s, PoolBounds bounds, const float *x, float *y) {
+  const int64_t in = s.in[0] * s.in[1] * s.block, row = s.out[1] * s.block;
+  bh::parallel_for(s.planes, 1 + 16384 / in, [&](int64_t begin, int64_t end) {
+    for (int64_t p = begin; p < end; p++)
+      for (int64_t oy = 0; oy < s.out[0]; oy++)
+        max_pool_row(s, bounds, x + p * in, oy, y + (p * s.out[0] + oy) * row, s.block);
+  });
+}
+
+void max_pool_quantized(const PoolShape &s, PoolBounds bounds, int64_t channels, const float *x,
+                        float scale, int32_t zero_point, const bh::QuantizedRange &range, void *q) {
+  const int64_t blocks = channels / s.block, in = s.in[0] * s.in[1] * s.block;
+  const int64_t row = s.out[1] * channels;
+  bh::parallel_for(s.planes / blocks, 1 + 16384 / (in * blocks), [&](int64_t begin, int64_t end) {
+    std::vector<float> maxima(row);
+    for (int64_t image = begin; image < end; image++) {
+      for (int64_t oy = 0; oy < s.out[0]; oy++) {
+        for (int64_t b = 0; b < blocks; b++)
+          max_pool_row(s, bounds, x + (image * blocks + b) * in, oy, maxima.data() + b * s.block,
+                       channels);
+        bh::quantize_span(maxima.data(), row, scale, zero_point, range,
+                          static_cast<char *>(q) + (image * s.out[0] + oy) * row);
+      }
+    }
   });
 }
 

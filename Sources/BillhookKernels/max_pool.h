@@ -1,11 +1,14 @@
-// Max pooling for training over memory that lies as [images][blocks][rows][columns][block], with
-// the position of each maximum kept for the way back.
+// Max pooling over memory that lies as [images][blocks][rows][columns][block]: for training with
+// the position of each maximum kept for the way back, for inference with what follows it in one
+// pass.
 //
 // oneDNN's form takes four times as long as memory needs on AVX2.
 #ifndef BH_MAX_POOL_H
 #define BH_MAX_POOL_H
 
 #include <cstdint>
+
+#include "quantize_spans.h"
 
 namespace billhook {
 
@@ -22,6 +25,19 @@ bool max_pool_fits(const PoolShape &shape);
 // equal ones the first.
 void max_pool_forward(const PoolShape &shape, const float *x, float *y, uint8_t *where);
 void max_pool_backward(const PoolShape &shape, const float *dy, const uint8_t *where, float *dx);
+
+// What is done to a maximum: it is cut to [low, high], from the bottom first.
+struct PoolBounds {
+  float low, high;
+};
+void max_pool(const PoolShape &shape, PoolBounds bounds, const float *x, float *y);
+// One row of one plane; `step` elements lie between neighbours in y. On the calling thread.
+void max_pool_row(const PoolShape &shape, PoolBounds bounds, const float *x, int64_t row, float *y,
+                  int64_t step);
+// The same, rounded to integers by one scale and zero point, with all channels of a place side by
+// side: q is [images][rows][columns][channels]. The blocks of an image hold exactly `channels`.
+void max_pool_quantized(const PoolShape &shape, PoolBounds bounds, int64_t channels, const float *x,
+                        float scale, int32_t zero_point, const bh::QuantizedRange &range, void *q);
 
 }  // namespace billhook
 

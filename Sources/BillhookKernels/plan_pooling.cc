@@ -1,17 +1,39 @@
 // Pooling, forward and backward.
+#include "plan_pooling.h"
+
+#include <limits>
 #include <optional>
 
 #include "max_pool.h"
 #include "plan.h"
+#include "plan_channels_last.h"
 
 using namespace billhook;
+
+namespace billhook {
+
+std::optional<PoolBounds> bounds_of(const bh_activation &activation) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  switch (activation.kind) {
+    case BH_ACTIVATION_NONE:
+      return PoolBounds{-infinity, infinity};
+    case BH_ACTIVATION_RELU:
+      return PoolBounds{0, infinity};
+    case BH_ACTIVATION_CLIP:
+      return PoolBounds{activation.low, activation.high};
+    default:
+      return std::nullopt;
+  }
+}
+
+}  // namespace billhook
 
 namespace {
 
 using dnnl::algorithm;
 using dnnl::prop_kind;
 
-// A max pooling by our own kernels.
+// A max pooling for training by our own kernels.
 struct OwnPool {
   PoolShape shape;
   int where;
@@ -35,27 +57,71 @@ algorithm pooling_algorithm(int32_t kind) {
   }
 }
 
-// Our own kernels when they can read both layouts, else null.
-std::shared_ptr<OwnPool> own_pool(bh_plan *plan, int32_t x, int32_t y, const bh_window &window) {
-  const Value &in = plan->at(x), &out = plan->at(y);
+// The pooling of a value whose channels lie in blocks, when our own kernels can do it.
+std::optional<PoolShape> blocked_pool(bh_plan *plan, int32_t x, const Dims &ys,
+                                      const bh_window &window) {
+  const Value &in = plan->at(x);
   const int64_t block = interleaved_channels(in);
-  if (window.spatial_axes != 2 || window.dilation[0] != 1 || window.dilation[1] != 1 || block < 2 ||
-      interleaved_channels(out) != block)
-    return nullptr;
+  if (in.layout.data_type() != memory::data_type::f32 || window.spatial_axes != 2 ||
+      window.dilation[0] != 1 || window.dilation[1] != 1 || block < 2)
+    return std::nullopt;
   PoolShape shape{in.dims[0] * ((in.dims[1] + block - 1) / block), block, {}, {}, {}, {}, {}};
   for (int axis = 0; axis < 2; axis++) {
     shape.in[axis] = in.dims[2 + axis];
-    shape.out[axis] = out.dims[2 + axis];
+    shape.out[axis] = ys[2 + axis];
     shape.kernel[axis] = window.kernel[axis];
     shape.stride[axis] = window.stride[axis];
     shape.begin[axis] = window.pad_begin[axis];
   }
-  if (!max_pool_fits(shape)) return nullptr;
+  if (!max_pool_fits(shape)) return std::nullopt;
+  return shape;
+}
+
+// Our own kernels for training when they can write y too, else null.
+std::shared_ptr<OwnPool> own_pool(bh_plan *plan, int32_t x, int32_t y, const bh_window &window) {
+  const Value &out = plan->at(y);
+  const auto shape = blocked_pool(plan, x, out.dims, window);
+  if (!shape || interleaved_channels(out) != shape->block) return nullptr;
   // Padded to whole blocks, like the values themselves.
-  const Dims places{out.dims[0], (out.dims[1] + block - 1) / block * block, out.dims[2],
-                    out.dims[3]};
+  const Dims places{out.dims[0], (out.dims[1] + shape->block - 1) / shape->block * shape->block,
+                    out.dims[2], out.dims[3]};
   const int where = plan->add_intermediate(places, plain_layout(places, memory::data_type::u8));
-  return std::make_shared<OwnPool>(OwnPool{shape, where});
+  return std::make_shared<OwnPool>(OwnPool{*shape, where});
+}
+
+// Max pooling, activation and quantization by our own kernels, when they can.
+std::optional<int32_t> pool_in_one_pass(bh_plan *plan, int32_t x, const bh_window &window,
+                                        const int64_t *out_dims, const bh_activation &activation,
+                                        const bh_quantization *quantization) {
+  const Dims xs = plan->at(x).dims;
+  const Dims ys = dims_of(static_cast<int32_t>(xs.size()), out_dims);
+  const auto shape = blocked_pool(plan, x, ys, window);
+  const auto bounds = bounds_of(activation);
+  if (!shape || !bounds) return std::nullopt;
+  if (!quantization) {
+    // The channels that fill the last block stay 0.
+    if (bounds->low > 0 || bounds->high < 0) return std::nullopt;
+    const memory::desc layout(
+        ys, memory::data_type::f32,
+        shape->block == 8 ? memory::format_tag::nChw8c : memory::format_tag::nChw16c);
+    const int32_t y = plan->add_intermediate(ys, layout);
+    plan->add_call("MaxPool", {x}, {y}, [=] {
+      max_pool(*shape, *bounds, static_cast<const float *>(plan->data(x)),
+               static_cast<float *>(plan->data(y)));
+    });
+    return y;
+  }
+  if (xs[1] % shape->block != 0) return std::nullopt;
+  const bool is_signed = quantization->type == BH_TYPE_S8;
+  const bh::QuantizedRange range{is_signed, is_signed ? -128 : 0, is_signed ? 127 : 255};
+  const float scale = quantization->scale;
+  const int32_t zero_point = quantization->zero_point;
+  const int32_t q = plan->add_intermediate(ys, channels_last(ys, data_type(quantization->type)));
+  plan->add_call("MaxPoolQuantize", {x}, {q}, [=] {
+    max_pool_quantized(*shape, *bounds, xs[1], static_cast<const float *>(plan->data(x)), scale,
+                       zero_point, range, plan->data(q));
+  });
+  return q;
 }
 
 }  // namespace
@@ -115,6 +181,20 @@ int32_t bh_plan_pool(bh_plan *plan, int32_t x, int32_t kind, const bh_window *wi
           std::make_shared<TrainingPool>(TrainingPool{nullptr, description, backward, workspace});
     }
     return y;
+  });
+}
+
+int32_t bh_plan_max_pool(bh_plan *plan, int32_t x, const bh_window *window, const int64_t *out_dims,
+                         bh_activation activation, const bh_quantization *quantization) {
+  return plan->guarded([&]() -> int32_t {
+    if (const auto own = pool_in_one_pass(plan, x, *window, out_dims, activation, quantization))
+      return *own;
+    int32_t y = bh_plan_pool(plan, x, BH_POOL_MAX, window, out_dims, 0);
+    if (y >= 0 && activation.kind != BH_ACTIVATION_NONE)
+      y = bh_plan_activation(plan, y, activation);
+    if (y < 0 || !quantization) return y;
+    return bh_plan_quantize(plan, y, quantization->type, &quantization->scale,
+                            &quantization->zero_point, 1, 0);
   });
 }
 

@@ -43,9 +43,9 @@ import Testing
     #expect(order == ["x", "c", "r", "f", "y"])
   }
 
-  @Test func `convolution, batch norm and ReLU become one operation`() throws {
+  @Test func `convolution, batch norm, ReLU and pooling become one operation`() throws {
     let plan = try InferencePlan(OperatorGraph.fused[0].graph, batchSize: 16)
-    #expect(plan.operations.filter { $0 != "Reorder" } == ["Conv", "Pool", "Dense"])
+    #expect(plan.operations.filter { $0 != "Reorder" } == ["ConvMaxPool", "Dense"])
   }
 
   @Test(arguments: [1, 2, 3, 8])

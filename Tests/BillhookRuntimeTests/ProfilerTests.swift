@@ -15,11 +15,11 @@ import Testing
     #expect(found == (try plan.run(feeds)))
     #expect(
       spans.map(\.operation.kernel).filter { $0 != "Reorder" } == [
-        "Conv", "Pool", "Dense", "Output",
+        "ConvMaxPool", "Dense", "Output",
       ])
-    let convolution = try #require(spans.first { $0.operation.kernel == "Conv" }).operation
+    let convolution = try #require(spans.first { $0.operation.kernel == "ConvMaxPool" }).operation
     #expect(convolution.op == "Conv")
-    #expect(convolution.fused == ["Relu"])
+    #expect(convolution.fused == ["Relu", "MaxPool"])
     #expect(convolution.node == subject.graph.nodes[0].displayName)
     for (span, next) in zip(spans, spans.dropFirst()) {
       #expect(span.start + span.duration <= next.start)

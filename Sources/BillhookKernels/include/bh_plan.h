@@ -113,6 +113,22 @@ int32_t bh_plan_batch_norm_backward(bh_plan *plan, int32_t y, int32_t dy, int32_
 
 int32_t bh_plan_pool(bh_plan *plan, int32_t x, int32_t kind, const bh_window *window,
                      const int64_t *out_dims, int32_t training);
+// One scale and zero point for a whole value; type is BH_TYPE_U8 or BH_TYPE_S8.
+typedef struct bh_quantization {
+  int32_t type;
+  float scale;
+  int32_t zero_point;
+} bh_quantization;
+
+// quantize(activation(max pooling of x)), in one pass where the layouts allow it; null leaves floats.
+// For inference.
+int32_t bh_plan_max_pool(bh_plan *plan, int32_t x, const bh_window *window, const int64_t *out_dims,
+                         bh_activation activation, const bh_quantization *quantization);
+// quantize(max pooling(activation(convolution))): a convolution and the pooling behind it, in one pass
+// where there are few channels to read, else one after the other. For inference; w is a constant.
+int32_t bh_plan_conv_pool(bh_plan *plan, int32_t x, int32_t w, int32_t bias, const bh_window *window,
+                          bh_activation activation, const bh_window *pooling,
+                          const int64_t *out_dims, const bh_quantization *quantization);
 // y: what bh_plan_pool returned for x, in training.
 int32_t bh_plan_pool_backward(bh_plan *plan, int32_t dy, int32_t y, int32_t x);
 

@@ -113,13 +113,19 @@ enum ForwardRules {
     let window = try l.poolingWindow(step.node)
     let shape = l.shape(step.node.outputs[0])
     // The maximum of integers is the integer of the maximum: a scale is positive.
-    if case .dequantized(let x, let grid)? = l.value(step.node.inputs[0]), grid.isPerTensor {
+    if step.nodes.count == 1,
+      case .dequantized(let x, let grid)? = l.value(step.node.inputs[0]), grid.isPerTensor
+    {
       return .dequantized(
         try l.plan.pool(x, BH_POOL_MAX, window, shape, training: false), grid)
     }
     let x = try l.float(step.node.inputs[0])
-    return .computed(
-      try l.plan.pool(x, BH_POOL_MAX, window, shape, training: l.mode == .training))
+    guard l.mode == .inference else {
+      return .computed(try l.plan.pool(x, BH_POOL_MAX, window, shape, training: true))
+    }
+    return try l.pooled(step.node, step) { window, target, shape throws(RuntimeError) in
+      try l.plan.maxPool(x, window, step.activation, target, shape)
+    }
   }
 
   private static func averagePool(
@@ -199,6 +205,21 @@ extension Lowering {
     if step.activation != .none { value = try plan.activation(value, step.activation) }
     guard let node = step.quantize else { return .computed(value) }
     return .computed(try plan.quantize(value, try grid(node, valueType: nil)))
+  }
+
+  /// The output of a step with a max pooling in it: `make` gets the pooling's window, what its result
+  /// is quantized to when that is one grid for the whole tensor, and its shape.
+  func pooled(
+    _ pool: Node, _ step: Step,
+    _ make: (Window, QuantizationGrid?, [Int]) throws(RuntimeError) -> PlanValue
+  ) throws(RuntimeError) -> LoweredValue {
+    let grid = try step.quantize.map { node throws(RuntimeError) in
+      try self.grid(node, valueType: nil)
+    }
+    let target = grid.flatMap { $0.isPerTensor ? $0 : nil }
+    let y = try make(try poolingWindow(pool), target, shape(pool.outputs[0]))
+    guard let grid, target == nil else { return .computed(y) }
+    return .computed(try plan.quantize(y, grid))
   }
 
   func poolingWindow(_ node: Node) throws(RuntimeError) -> Window {

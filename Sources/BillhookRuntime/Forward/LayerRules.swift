@@ -8,10 +8,17 @@ enum LayerRules {
     let node = step.node
     let convolving = try Convolving(
       node, weight: l.shape(node.inputs[1]), input: Array(l.shape(node.inputs[0]).dropFirst(2)))
-    if let integers = try IntegerRules.layer(l, step, convolving) { return integers }
+    if step.pool == nil, let integers = try IntegerRules.layer(l, step, convolving) {
+      return integers
+    }
     let x = try l.float(node.inputs[0])
     let weight = try l.parameter(node.inputs[1])
     let bias = try node.input(2).map { name throws(RuntimeError) in try l.parameter(name) }
+    if let pool = step.pool {
+      return try l.pooled(pool, step) { window, target, shape throws(RuntimeError) in
+        try l.plan.convPool(x, weight, bias, convolving, step.activation, window, target, shape)
+      }
+    }
     let residual = try step.residual.map { name throws(RuntimeError) in try l.float(name) }
     let y = try l.plan.conv(
       x, weight, bias, convolving, residual: residual, step.activation, l.shape(node.outputs[0]))

@@ -9,6 +9,8 @@ struct Step {
   /// Added before the activation; inference only.
   var residual: String?
   var activation = Activation.none
+  /// A MaxPool behind a convolution, before or behind the activation: a maximum commutes with it.
+  var pool: Node?
   /// A QuantizeLinear behind the activation.
   var quantize: Node?
   /// The node and those that were fused behind it, in their order.
@@ -77,13 +79,24 @@ extension Graph {
         step.residual = operand
         absorb(add)
       }
-      if let next = soleConsumer(step.output), takesActivation(node, nodes[next], mode),
+      func absorbPool() {
+        guard mode == .inference, step.pool == nil, step.residual == nil,
+          readsFewChannels(node, types, producers),
+          let next = soleConsumer(step.output), poolsInPlace(nodes[next])
+        else { return }
+        step.pool = nodes[next]
+        absorb(next)
+      }
+      absorbPool()
+      if let next = soleConsumer(step.output),
+        takesActivation(node, nodes[next], mode, producers),
         let activation = Activation(nodes[next], constant: constant)
       {
         step.activation = activation
         absorb(next)
+        if activation != .sigmoid { absorbPool() }
       }
-      if mode == .inference, ["Conv", "Gemm", "MatMul", "Add"].contains(node.op),
+      if mode == .inference, takesQuantization(node, producers),
         let next = soleConsumer(step.output), nodes[next].op == "QuantizeLinear",
         nodes[next].inputs[0] == step.output
       {
@@ -94,13 +107,44 @@ extension Graph {
     return steps
   }
 
-  private func takesActivation(_ node: Node, _ next: Node, _ mode: PlanMode) -> Bool {
+  private func takesActivation(
+    _ node: Node, _ next: Node, _ mode: PlanMode, _ producers: [String: Int]
+  ) -> Bool {
     switch node.op {
     case "Conv", "Gemm": true
     // The kernel core can only put a ReLU behind a batch norm.
     case "BatchNormalization": mode == .training && next.op == "Relu"
     case "Add": mode == .inference
+    case "MaxPool": mode == .inference && poolsFloats(node, producers)
     default: false
     }
+  }
+
+  private func takesQuantization(_ node: Node, _ producers: [String: Int]) -> Bool {
+    switch node.op {
+    case "Conv", "Gemm", "MatMul", "Add": true
+    case "MaxPool": poolsFloats(node, producers)
+    default: false
+    }
+  }
+
+  /// True for a float convolution of images that has so few inputs that its output is what costs.
+  private func readsFewChannels(
+    _ node: Node, _ types: [String: ValueType], _ producers: [String: Int]
+  ) -> Bool {
+    guard node.op == "Conv", let sizes = types[node.inputs[0]]?.sizes, sizes.count == 4,
+      sizes[1] <= 4, constant(node.inputs[1]) != nil
+    else { return false }
+    return producers[node.inputs[0]].map { nodes[$0].op != "DequantizeLinear" } ?? true
+  }
+
+  /// True for a MaxPool whose second output nobody wants.
+  private func poolsInPlace(_ node: Node) -> Bool {
+    node.op == "MaxPool" && node.outputs.dropFirst().allSatisfy(\.isEmpty)
+  }
+
+  /// False for a pooling that runs on integers: it stands alone.
+  private func poolsFloats(_ node: Node, _ producers: [String: Int]) -> Bool {
+    producers[node.inputs[0]].map { nodes[$0].op != "DequantizeLinear" } ?? true
   }
 }

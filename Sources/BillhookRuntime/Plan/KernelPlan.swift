@@ -155,6 +155,43 @@ final class KernelPlan {
       bh_plan_pool(plan, x.id, kind, &window, shape.int64, training ? 1 : 0), shape, x.elementType)
   }
 
+  /// Max pooling for inference with the activation and the quantization behind it.
+  ///
+  /// - Parameter target: One scale for the whole tensor, or nil for floats.
+  func maxPool(
+    _ x: PlanValue, _ window: Window, _ activation: Activation, _ target: QuantizationGrid?,
+    _ shape: [Int]
+  ) throws(RuntimeError) -> PlanValue {
+    var window = window.kernelForm()
+    let y = withQuantization(target) {
+      bh_plan_max_pool(plan, x.id, &window, shape.int64, activation.kernelForm, $0)
+    }
+    return try made(y, shape, target?.elementType ?? .float32)
+  }
+
+  /// A convolution with the max pooling behind it.
+  func convPool(
+    _ x: PlanValue, _ w: PlanValue, _ bias: PlanValue?, _ window: Convolving,
+    _ activation: Activation, _ pooling: Window, _ target: QuantizationGrid?, _ shape: [Int]
+  ) throws(RuntimeError) -> PlanValue {
+    var window = window.kernelForm
+    var pooling = pooling.kernelForm()
+    let y = withQuantization(target) {
+      bh_plan_conv_pool(
+        plan, x.id, w.id, bias.id, &window, activation.kernelForm, &pooling, shape.int64, $0)
+    }
+    return try made(y, shape, target?.elementType ?? .float32)
+  }
+
+  private func withQuantization(
+    _ target: QuantizationGrid?, _ body: (UnsafePointer<bh_quantization>?) -> Int32
+  ) -> Int32 {
+    guard let target else { return body(nil) }
+    var quantization = bh_quantization(
+      type: target.elementType.rawValue, scale: target.scale[0], zero_point: target.zeroPoint[0])
+    return body(&quantization)
+  }
+
   func poolBackward(
     _ dy: PlanValue, _ y: PlanValue, _ x: PlanValue
   ) throws(RuntimeError) -> PlanValue {
