@@ -86,6 +86,41 @@ void MaxRow(const PoolShape &s, PoolBounds bounds, const float *x, int64_t oy, f
   }
 }
 
+// One row of one image of bytes.
+template <class T>
+HWY_INLINE void MaxBytes(const PoolShape &s, const T *x, int64_t oy, T *y) {
+  const hn::ScalableTag<T> d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  const int64_t top = oy * s.stride[0] - s.begin[0];
+  const int64_t ky0 = std::max<int64_t>(0, -top), ky1 = std::min(s.kernel[0], s.in[0] - top);
+  const int64_t row = s.in[1] * s.block;
+  for (int64_t ox = 0; ox < s.out[1]; ox++, y += s.block) {
+    const int64_t left = ox * s.stride[1] - s.begin[1];
+    const int64_t kx0 = std::max<int64_t>(0, -left), kx1 = std::min(s.kernel[1], s.in[1] - left);
+    const T *corner = x + ((top + ky0) * s.in[1] + left + kx0) * s.block;
+    int64_t c = 0;
+    for (; c + lanes <= s.block; c += lanes) {
+      auto best = hn::LoadU(d, corner + c);
+      for (int64_t ky = 0; ky < ky1 - ky0; ky++)
+        for (int64_t kx = 0; kx < kx1 - kx0; kx++)
+          best = hn::Max(best, hn::LoadU(d, corner + ky * row + kx * s.block + c));
+      hn::StoreU(best, d, y + c);
+    }
+    for (; c < s.block; c++) {
+      T best = corner[c];
+      for (int64_t ky = 0; ky < ky1 - ky0; ky++)
+        for (int64_t kx = 0; kx < kx1 - kx0; kx++)
+          best = std::max(best, corner[ky * row + kx * s.block + c]);
+      y[c] = best;
+    }
+  }
+}
+
+void MaxRowU8(const PoolShape &s, const uint8_t *x, int64_t oy, uint8_t *y) {
+  MaxBytes(s, x, oy, y);
+}
+void MaxRowS8(const PoolShape &s, const int8_t *x, int64_t oy, int8_t *y) { MaxBytes(s, x, oy, y); }
+
 void BackwardPlane(const PoolShape &s, const float *dy, const uint8_t *where, float *dx) {
   const D d;
   const D32 d32;
@@ -125,6 +160,8 @@ namespace billhook {
 HWY_EXPORT(Lanes);
 HWY_EXPORT(ForwardPlane);
 HWY_EXPORT(MaxRow);
+HWY_EXPORT(MaxRowU8);
+HWY_EXPORT(MaxRowS8);
 HWY_EXPORT(BackwardPlane);
 
 bool max_pool_fits(const PoolShape &s) {
@@ -167,6 +204,19 @@ void max_pool_quantized(const PoolShape &s, PoolBounds bounds, int64_t channels,
         bh::quantize_span(maxima.data(), row, scale, zero_point, range,
                           static_cast<char *>(q) + (image * s.out[0] + oy) * row);
       }
+    }
+  });
+}
+
+void max_pool_bytes(const PoolShape &s, bool is_signed, const void *x, void *y) {
+  const int64_t in = s.in[0] * s.in[1] * s.block, row = s.out[1] * s.block;
+  bh::parallel_for(s.planes * s.out[0], 1 + 16384 / row, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) {
+      const int64_t image = i / s.out[0], oy = i % s.out[0];
+      if (is_signed) HWY_DYNAMIC_DISPATCH(MaxRowS8)
+      (s, static_cast<const int8_t *>(x) + image * in, oy, static_cast<int8_t *>(y) + i * row);
+      else HWY_DYNAMIC_DISPATCH(MaxRowU8)(s, static_cast<const uint8_t *>(x) + image * in, oy,
+                                          static_cast<uint8_t *>(y) + i * row);
     }
   });
 }

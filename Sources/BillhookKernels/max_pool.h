@@ -39,6 +39,10 @@ void max_pool_row(const PoolShape &shape, PoolBounds bounds, const float *x, int
 void max_pool_quantized(const PoolShape &shape, PoolBounds bounds, int64_t channels, const float *x,
                         float scale, int32_t zero_point, const bh::QuantizedRange &range, void *q);
 
+// Pooling of bytes, int8 or uint8, with all channels of a place side by side: x is
+// [planes][rows][columns][block] with images as planes and channels as a block of any size.
+void max_pool_bytes(const PoolShape &shape, bool is_signed, const void *x, void *y);
+
 }  // namespace billhook
 
 #endif

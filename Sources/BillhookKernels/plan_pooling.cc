@@ -57,24 +57,48 @@ algorithm pooling_algorithm(int32_t kind) {
   }
 }
 
-// The pooling of a value whose channels lie in blocks, when our own kernels can do it.
-std::optional<PoolShape> blocked_pool(bh_plan *plan, int32_t x, const Dims &ys,
-                                      const bh_window &window) {
-  const Value &in = plan->at(x);
-  const int64_t block = interleaved_channels(in);
-  if (in.layout.data_type() != memory::data_type::f32 || window.spatial_axes != 2 ||
-      window.dilation[0] != 1 || window.dilation[1] != 1 || block < 2)
+// A pooling over two axes without holes, or nothing.
+std::optional<PoolShape> pool_shape(const Dims &xs, const Dims &ys, const bh_window &window,
+                                    int64_t planes, int64_t block) {
+  if (window.spatial_axes != 2 || window.dilation[0] != 1 || window.dilation[1] != 1)
     return std::nullopt;
-  PoolShape shape{in.dims[0] * ((in.dims[1] + block - 1) / block), block, {}, {}, {}, {}, {}};
+  PoolShape shape{planes, block, {}, {}, {}, {}, {}};
   for (int axis = 0; axis < 2; axis++) {
-    shape.in[axis] = in.dims[2 + axis];
+    shape.in[axis] = xs[2 + axis];
     shape.out[axis] = ys[2 + axis];
     shape.kernel[axis] = window.kernel[axis];
     shape.stride[axis] = window.stride[axis];
     shape.begin[axis] = window.pad_begin[axis];
   }
-  if (!max_pool_fits(shape)) return std::nullopt;
   return shape;
+}
+
+// The pooling of a value whose channels lie in blocks, when our own kernels can do it.
+std::optional<PoolShape> blocked_pool(bh_plan *plan, int32_t x, const Dims &ys,
+                                      const bh_window &window) {
+  const Value &in = plan->at(x);
+  const int64_t block = interleaved_channels(in);
+  if (in.layout.data_type() != memory::data_type::f32 || block < 2) return std::nullopt;
+  const auto shape =
+      pool_shape(in.dims, ys, window, in.dims[0] * ((in.dims[1] + block - 1) / block), block);
+  return shape && max_pool_fits(*shape) ? shape : std::nullopt;
+}
+
+// Max pooling of bytes by our own kernel, when it is for them.
+std::optional<int32_t> pool_bytes(bh_plan *plan, int32_t x, const Dims &ys,
+                                  const bh_window &window) {
+  const Dims xs = plan->at(x).dims;
+  const auto type = plan->at(x).layout.data_type();
+  if (type == memory::data_type::f32 || xs.size() != 4 ||
+      !(plan->at(x).layout == channels_last(xs, type)))
+    return std::nullopt;
+  const auto shape = pool_shape(xs, ys, window, xs[0], xs[1]);
+  if (!shape) return std::nullopt;
+  const int32_t y = plan->add_intermediate(ys, channels_last(ys, type));
+  plan->add_call("MaxPool", {x}, {y}, [=] {
+    max_pool_bytes(*shape, type == memory::data_type::s8, plan->data(x), plan->data(y));
+  });
+  return y;
 }
 
 // Our own kernels for training when they can write y too, else null.
@@ -134,6 +158,8 @@ int32_t bh_plan_pool(bh_plan *plan, int32_t x, int32_t kind, const bh_window *wi
     if (plan->unflattened(x) != x) x = plan->plain(x);
     const Dims xs = plan->at(x).dims;
     const Dims ys = dims_of(static_cast<int32_t>(xs.size()), out_dims);
+    if (kind == BH_POOL_MAX && !training)
+      if (const auto own = pool_bytes(plan, x, ys, *window)) return *own;
     Dims kernel, stride, dilation, begin, end;
     for (int64_t i = 0; i < window->spatial_axes; i++) {
       kernel.push_back(window->kernel[i]);

@@ -173,7 +173,7 @@ import Testing
     let plan = try InferencePlan(graph, batchSize: 2)
     #expect(
       plan.operations.filter { $0 != "Reorder" } == [
-        "Quantize", "AddInteger", "Pool", "DenseInteger",
+        "Quantize", "AddInteger", "MaxPool", "DenseInteger",
       ])
     let expected = try ReferenceEvaluator.run(graph, feeds)["y"]!.floats()
     for (a, b) in zip(try plan.run(feeds)["y"]!.floats(), expected) { #expect(abs(a - b) <= 1e-5) }
