@@ -68,7 +68,7 @@ install-files:
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin include/billhook lib/billhook/plugins \
 	  libexec/billhook \
 	  lib/pkgconfig lib/cmake/billhook share/billhook/swift share/billhook/rust \
-	  share/doc/billhook/recipes share/bash-completion/completions \
+	  share/doc/billhook/docs/recipes share/doc/billhook/Plugins share/bash-completion/completions \
 	  share/zsh/site-functions share/fish/vendor_completions.d)
 	install -m 755 $(BINARIES)/billhook $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(BINARIES)/billhook-worker $(DESTDIR)$(PREFIX)/libexec/billhook
@@ -83,8 +83,11 @@ install-files:
 	install -m 644 PluginSDK/install/*.cmake $(LIB)/cmake/billhook
 	rm -rf $(SHARE)/billhook/template
 	cp -R PluginSDK/template $(SHARE)/billhook/template
-	install -m 644 README.md CHANGELOG.md LICENSE docs/*.md $(SHARE)/doc/billhook
-	install -m 644 docs/recipes/*.yaml $(SHARE)/doc/billhook/recipes
+	install -m 644 README.md CHANGELOG.md LICENSE $(SHARE)/doc/billhook
+	install -m 644 docs/*.md $(SHARE)/doc/billhook/docs
+	install -m 644 docs/recipes/*.yaml $(SHARE)/doc/billhook/docs/recipes
+	rm -rf $(SHARE)/doc/billhook/Plugins/Examples
+	cp -R Plugins/Examples $(SHARE)/doc/billhook/Plugins/Examples
 	$(BINARIES)/billhook --generate-completion-script bash \
 	  >$(SHARE)/bash-completion/completions/billhook
 	$(BINARIES)/billhook --generate-completion-script zsh >$(SHARE)/zsh/site-functions/_billhook
