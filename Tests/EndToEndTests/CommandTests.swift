@@ -151,7 +151,7 @@ import Testing
     #expect(profile.runs == 3)
     #expect(abs(profile.operations.reduce(0) { $0 + $1.share } - 1) < 1e-9)
     let convolutions = profile.operations.filter { $0.kernel.hasPrefix("Conv") }
-    #expect(convolutions.map(\.fused) == [["Relu"], ["Relu"]])
+    #expect(convolutions.map(\.fused) == [["Relu", "MaxPool"], ["Relu", "MaxPool"]])
 
     struct Trace: Decodable {
       struct Event: Decodable {
