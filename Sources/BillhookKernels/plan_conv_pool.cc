@@ -1,6 +1,5 @@
 // A convolution with the max pooling behind it.
-#include <limits>
-#include <optional>
+#include <memory>
 
 #include "conv_pool.h"
 #include "plan.h"
@@ -28,10 +27,9 @@ std::shared_ptr<ConvPool> conv_pool_of(bh_plan *plan, int32_t x, int32_t w, int3
   layer->inputs = xs[1];
   layer->outputs = ws[0];
   layer->bounds = *bounds;
-  PoolShape &pool = layer->pool;
+  Dims made = xs;
   for (int axis = 0; axis < 2; axis++) {
-    if (window.dilation[axis] != 1 || pooling.dilation[axis] != 1 || window.pad_begin[axis] < 0 ||
-        window.pad_end[axis] < 0)
+    if (window.dilation[axis] != 1 || window.pad_begin[axis] < 0 || window.pad_end[axis] < 0)
       return nullptr;
     layer->in[axis] = xs[2 + axis];
     layer->kernel[axis] = ws[2 + axis];
@@ -40,12 +38,12 @@ std::shared_ptr<ConvPool> conv_pool_of(bh_plan *plan, int32_t x, int32_t w, int3
     const int64_t room =
         xs[2 + axis] + window.pad_begin[axis] + window.pad_end[axis] - ws[2 + axis];
     if (room < 0) return nullptr;
-    pool.in[axis] = room / window.stride[axis] + 1;
-    pool.out[axis] = ys[2 + axis];
-    pool.kernel[axis] = pooling.kernel[axis];
-    pool.stride[axis] = pooling.stride[axis];
-    pool.begin[axis] = pooling.pad_begin[axis];
+    made[2 + axis] = room / window.stride[axis] + 1;
   }
+  // The kernel knows how many channels lie side by side, and sets it.
+  const auto pool = pool_shape(made, ys, pooling, xs[0], 1);
+  if (!pool) return nullptr;
+  layer->pool = *pool;
   const auto plain = [&](int32_t value) {
     const int32_t copy = plan->parameter_in_layout(
         value, plain_layout(plan->at(value).dims, memory::data_type::f32));
@@ -87,8 +85,7 @@ int32_t bh_plan_conv_pool(bh_plan *plan, int32_t x, int32_t w, int32_t bias,
       });
       return y;
     }
-    const bool is_signed = quantization->type == BH_TYPE_S8;
-    const bh::QuantizedRange range{is_signed, is_signed ? -128 : 0, is_signed ? 127 : 255};
+    const bh::QuantizedRange range = range_of(*quantization);
     const float scale = quantization->scale;
     const int32_t zero_point = quantization->zero_point;
     const int32_t q = plan->add_intermediate(ys, channels_last(ys, data_type(quantization->type)));

@@ -26,6 +26,29 @@ std::optional<PoolBounds> bounds_of(const bh_activation &activation) {
   }
 }
 
+std::optional<PoolShape> pool_shape(const Dims &xs, const Dims &ys, const bh_window &window,
+                                    int64_t planes, int64_t block) {
+  if (xs.size() != 4 || window.spatial_axes != 2) return std::nullopt;
+  PoolShape shape{planes, block, {}, {}, {}, {}, {}};
+  for (int axis = 0; axis < 2; axis++) {
+    shape.in[axis] = xs[2 + axis];
+    shape.out[axis] = ys[2 + axis];
+    shape.kernel[axis] = window.kernel[axis];
+    shape.stride[axis] = window.stride[axis];
+    shape.begin[axis] = window.pad_begin[axis];
+    const int64_t last = (shape.out[axis] - 1) * shape.stride[axis] - shape.begin[axis];
+    if (window.dilation[axis] != 1 || shape.begin[axis] < 0 ||
+        shape.begin[axis] >= shape.kernel[axis] || last >= shape.in[axis])
+      return std::nullopt;
+  }
+  return shape;
+}
+
+bh::QuantizedRange range_of(const bh_quantization &quantization) {
+  const bool is_signed = quantization.type == BH_TYPE_S8;
+  return {is_signed, is_signed ? -128 : 0, is_signed ? 127 : 255};
+}
+
 }  // namespace billhook
 
 namespace {
@@ -57,22 +80,6 @@ algorithm pooling_algorithm(int32_t kind) {
   }
 }
 
-// A pooling over two axes without holes, or nothing.
-std::optional<PoolShape> pool_shape(const Dims &xs, const Dims &ys, const bh_window &window,
-                                    int64_t planes, int64_t block) {
-  if (window.spatial_axes != 2 || window.dilation[0] != 1 || window.dilation[1] != 1)
-    return std::nullopt;
-  PoolShape shape{planes, block, {}, {}, {}, {}, {}};
-  for (int axis = 0; axis < 2; axis++) {
-    shape.in[axis] = xs[2 + axis];
-    shape.out[axis] = ys[2 + axis];
-    shape.kernel[axis] = window.kernel[axis];
-    shape.stride[axis] = window.stride[axis];
-    shape.begin[axis] = window.pad_begin[axis];
-  }
-  return shape;
-}
-
 // The pooling of a value whose channels lie in blocks, when our own kernels can do it.
 std::optional<PoolShape> blocked_pool(bh_plan *plan, int32_t x, const Dims &ys,
                                       const bh_window &window) {
@@ -89,8 +96,7 @@ std::optional<int32_t> pool_bytes(bh_plan *plan, int32_t x, const Dims &ys,
                                   const bh_window &window) {
   const Dims xs = plan->at(x).dims;
   const auto type = plan->at(x).layout.data_type();
-  if (type == memory::data_type::f32 || xs.size() != 4 ||
-      !(plan->at(x).layout == channels_last(xs, type)))
+  if (type == memory::data_type::f32 || !(plan->at(x).layout == channels_last(xs, type)))
     return std::nullopt;
   const auto shape = pool_shape(xs, ys, window, xs[0], xs[1]);
   if (!shape) return std::nullopt;
@@ -136,8 +142,7 @@ std::optional<int32_t> pool_in_one_pass(bh_plan *plan, int32_t x, const bh_windo
     return y;
   }
   if (xs[1] % shape->block != 0) return std::nullopt;
-  const bool is_signed = quantization->type == BH_TYPE_S8;
-  const bh::QuantizedRange range{is_signed, is_signed ? -128 : 0, is_signed ? 127 : 255};
+  const bh::QuantizedRange range = range_of(*quantization);
   const float scale = quantization->scale;
   const int32_t zero_point = quantization->zero_point;
   const int32_t q = plan->add_intermediate(ys, channels_last(ys, data_type(quantization->type)));

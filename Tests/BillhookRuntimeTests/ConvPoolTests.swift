@@ -86,6 +86,13 @@ struct ConvPoolCase: CustomStringConvertible, Sendable {
         "kernel_shape": .ints([1, 4]), "strides": .ints([1, 3]), "ceil_mode": .int(1),
       ], operations: ["ConvMaxPool"]),
     ConvPoolCase(
+      description: "steps wider than windows, whose last would lie behind the picture",
+      image: [1, 8, 8], weight: [8, 1, 1, 1],
+      pool: [
+        "kernel_shape": .ints([2, 2]), "strides": .ints([3, 3]), "ceil_mode": .int(1),
+        "pads": .ints([1, 1, 1, 1]),
+      ], quantizes: Tensor(scalar: UInt8(3)), operations: ["ConvMaxPoolQuantize"]),
+    ConvPoolCase(
       description: "many channels, floats", image: [8, 12, 10], weight: [12, 8, 1, 1],
       activation: "Relu", operations: ["Conv", "MaxPool"]),
     ConvPoolCase(
