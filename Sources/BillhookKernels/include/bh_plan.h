@@ -96,6 +96,39 @@ int32_t bh_plan_dense_backward_weights(bh_plan *plan, int32_t dy, int32_t x, int
 int32_t bh_plan_matmul(bh_plan *plan, int32_t a, int32_t b, int32_t transpose_a,
                        int32_t transpose_b);
 
+#define BH_RECURRENT_SIMPLE 0
+#define BH_RECURRENT_GRU 1
+#define BH_RECURRENT_LSTM 2
+
+// A recurrent layer as ONNX defines RNN, GRU and LSTM, with sigmoid and tanh (SIMPLE: tanh or ReLU).
+typedef struct bh_recurrent {
+  int32_t kind;
+  int32_t directions;           // 1 or 2; the second starts at the end of the sequences
+  int32_t backwards;            // the first does too
+  int32_t batch_first;          // x is [N, T, I] instead of [T, N, I], and so on
+  int32_t linear_before_reset;  // GRU
+  int32_t coupled;              // LSTM: the forget gate is 1 - the input gate
+  int32_t relu;                 // SIMPLE
+  float limit;                  // clips what goes into the activations; INFINITY: does not
+} bh_recurrent;
+
+// y [T, D, N, H] (batch_first: [N, T, D, H]), the last states [D, N, H] ([N, D, H]) and an LSTM's last
+// cells. w [D, gates * H, I]; r [D, gates * H, H]. Optional, else NONE: bias [D, 2 * gates * H],
+// lengths [N] (int32, 0 to T; checked in each run), the first states and cells, peepholes [D, 3 * H].
+int32_t bh_plan_recurrent(bh_plan *plan, const bh_recurrent *form, int32_t x, int32_t w, int32_t r,
+                          int32_t bias, int32_t lengths, int32_t state, int32_t cell,
+                          int32_t peepholes, int32_t *last_state, int32_t *last_cell);
+
+// In: not 0 for what is wanted. Out: the value, or NONE for what was not wanted or has no input.
+typedef struct bh_recurrent_gradients {
+  int32_t dx, dw, dr, d_bias, d_state, d_cell, d_peepholes;
+} bh_recurrent_gradients;
+
+// Through time. y: what bh_plan_recurrent returned, of a layer without limit and coupled gates; dy and
+// the gradients of the last states and cells may be NONE. At most once for each layer.
+int32_t bh_plan_recurrent_backward(bh_plan *plan, int32_t y, int32_t dy, int32_t d_last,
+                                   int32_t d_last_cell, bh_recurrent_gradients *out);
+
 // Batch normalisation over axis 1 by given statistics. All vectors are [C].
 int32_t bh_plan_batch_norm(bh_plan *plan, int32_t x, int32_t scale, int32_t shift, int32_t mean,
                            int32_t variance, float epsilon);
@@ -160,6 +193,12 @@ int32_t bh_plan_transpose(bh_plan *plan, int32_t x, const int32_t *permutation);
 int32_t bh_plan_concat(bh_plan *plan, const int32_t *xs, int32_t count, int32_t axis);
 // The part of x that starts at `begin` and has shape `dims`.
 int32_t bh_plan_slice(bh_plan *plan, int32_t x, const int64_t *begin, const int64_t *dims);
+
+// y[i] = x[source[i]], or `fill` where that is negative, for the elements of y in row-major order.
+int32_t bh_plan_pick(bh_plan *plan, int32_t x, int32_t rank, const int64_t *dims,
+                     const int64_t *source, float fill);
+// y: what bh_plan_pick returned. An element that went to several places gets the sum of theirs.
+int32_t bh_plan_pick_backward(bh_plan *plan, int32_t dy, int32_t y);
 
 // --- Integers ------------------------------------------------------------------------------------
 
