@@ -53,7 +53,7 @@ private struct WeightHoist {
 
 extension Graph {
   /// Changes the name under which nodes and their subgraphs read a value.
-  fileprivate mutating func rename(_ old: String, to new: String) {
+  mutating func rename(_ old: String, to new: String) {
     for index in nodes.indices {
       nodes[index].inputs = nodes[index].inputs.map { $0 == old ? new : $0 }
       for (key, attribute) in nodes[index].attributes {

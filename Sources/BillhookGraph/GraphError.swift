@@ -40,6 +40,7 @@ public enum GraphError: Error, Equatable, Sendable {
   case wrongFeed(name: String, found: String, expected: String)
   case valueTooLarge(value: String, shape: [Int], maximumByteCount: Int)
   case noGradient(op: String, node: String, reason: String)
+  case subgraphFailed(op: String, node: String, attribute: String, reason: String)
 
   // Removal of units.
   case frozenGroup(group: String, reason: String)
@@ -200,6 +201,8 @@ extension GraphError: CustomStringConvertible {
       Node "\(node)" (\(op)) cannot be trained through: \(reason). Train a network without it, or \
       only the layers behind it.
       """
+    case .subgraphFailed(let op, let node, let attribute, let reason):
+      "The subgraph \"\(attribute)\" of node \"\(node)\" (\(op)) cannot be run: \(reason)"
     default: preconditionFailure("every case has a sentence")
     }
   }

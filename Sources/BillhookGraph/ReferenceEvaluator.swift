@@ -76,10 +76,38 @@ public enum ReferenceEvaluator {
     _ node: Node, opset: Int, _ values: [String: Tensor],
     maximumByteCount: Int = ReferenceEvaluator.maximumByteCount
   ) throws(GraphError) -> [Tensor] {
-    let tensors = node.inputs.map { values[$0] }
+    try evaluate(
+      node, opset: opset, inputs: node.inputs.map { values[$0] },
+      scope: ValueScope(constants: values), maximumByteCount: maximumByteCount)
+  }
+
+  /// Computes one node by its inputs alone.
+  ///
+  /// - Parameters:
+  ///   - inputs: By position, nil where an optional input is left out.
+  ///   - running: Runs the node's subgraphs; a node that has some needs it.
+  /// - Throws: ``GraphError``, which names the node.
+  public static func evaluate(
+    _ node: Node, opset: Int, inputs: [Tensor?], running: SubgraphRunner? = nil
+  ) throws(GraphError) -> [Tensor] {
+    try evaluate(
+      node, opset: opset, inputs: inputs, scope: ValueScope(), running: running,
+      maximumByteCount: maximumByteCount)
+  }
+
+  /// Runs the subgraph that a node has as an attribute: tensors for the subgraph's own inputs, in
+  /// order, become its outputs.
+  public typealias SubgraphRunner = (
+    _ attribute: String, _ inputs: [Tensor]
+  ) throws(GraphError) -> [Tensor]
+
+  private static func evaluate(
+    _ node: Node, opset: Int, inputs tensors: [Tensor?], scope: ValueScope,
+    running: SubgraphRunner? = nil, maximumByteCount: Int
+  ) throws(GraphError) -> [Tensor] {
     let context = NodeContext(
       node: node, opset: opset, inputs: tensors.map { $0.map { ValueType(of: $0) } },
-      constants: tensors, scope: ValueScope(constants: values))
+      constants: tensors, scope: scope, runSubgraph: running)
     let definition = try OperatorTable.definition(of: node)
     // Only running a body shows what it makes.
     if definition.dependence == .subgraphs { return try definition.evaluate(context, []) }

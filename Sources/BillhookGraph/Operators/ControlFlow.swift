@@ -67,8 +67,9 @@ extension OperatorDefinition {
         repeating: [], count: body.graph.outputs.count - carried.count - 1)
       var turn = 0
       while turn < limit, condition.integers()?.first != 0 {
-        guard turn < maximumTurns else {
-          throw context.wrongAttribute("trip count", turn, expected: "at most \(maximumTurns)")
+        // One that nothing stops is refused at once, the others when they have turned so often.
+        guard limit <= maximumTurns || !context.passesConditionOn && turn < maximumTurns else {
+          throw context.wrongAttribute("trip count", limit, expected: "at most \(maximumTurns)")
         }
         let results = try body.run([Tensor(scalar: Int64(turn)), condition] + carried)
         condition = results[0]
@@ -92,7 +93,9 @@ private let maximumTurns = 1 << 24
 /// A subgraph together with what it takes from outside.
 struct Body {
   let graph: Graph
+  private let key: String
   private let opset: Int
+  private let runner: ReferenceEvaluator.SubgraphRunner?
   private let outer: [String: Tensor]
 
   init(_ context: NodeContext, _ key: String) throws(GraphError) {
@@ -100,14 +103,19 @@ struct Body {
       throw .missingAttribute(op: context.op, node: context.name, attribute: key, expected: "graph")
     }
     self.graph = graph
+    self.key = key
     opset = context.opset
+    runner = context.runSubgraph
     var outer: [String: Tensor] = [:]
-    for name in graph.captures { outer[name] = context.scope.constants[name] }
+    if runner == nil {
+      for name in graph.captures { outer[name] = context.scope.constants[name] }
+    }
     self.outer = outer
   }
 
   func run(_ inputs: [Tensor]) throws(GraphError) -> [Tensor] {
-    try ReferenceEvaluator.run(body: graph, opset: opset, inputs: inputs, outer: outer)
+    if let runner { return try runner(key, inputs) }
+    return try ReferenceEvaluator.run(body: graph, opset: opset, inputs: inputs, outer: outer)
   }
 }
 
@@ -115,16 +123,21 @@ extension NodeContext {
   /// How often a Loop turns, when that can be told: it has a constant limit, and a condition that is
   /// passed on as it came.
   fileprivate func turnCount() throws(GraphError) -> Dimension {
-    guard optionalType(0) != nil, optionalTensor(0) != nil, let body = node.graph("body"),
-      let limit = try optionalInteger(0), limit <= maximumTurns, body.inputs.count >= 2,
+    guard optionalType(0) != nil, optionalTensor(0) != nil,
+      let limit = try optionalInteger(0), limit <= maximumTurns,
       optionalType(1) == nil || optionalTensor(1)?.integers()?.first == 1
     else { return .symbolic("") }
+    return passesConditionOn ? .fixed(max(limit, 0)) : .symbolic("")
+  }
+
+  /// True for a Loop whose body never ends it: the condition is passed on as it came, or true.
+  fileprivate var passesConditionOn: Bool {
+    guard let body = node.graph("body"), body.inputs.count >= 2 else { return false }
     var name = body.outputs.first?.name ?? ""
     for node in body.nodes.reversed() where node.op == "Identity" && node.outputs == [name] {
       name = node.input(0) ?? ""
     }
-    let isPassedOn = name == body.inputs[1].name || body.constant(name)?.integers()?.first == 1
-    return isPassedOn ? .fixed(max(limit, 0)) : .symbolic("")
+    return name == body.inputs[1].name || body.constant(name)?.integers()?.first == 1
   }
 
   /// The types of a subgraph's outputs.

@@ -10,6 +10,8 @@ struct NodeContext {
   let constants: [Tensor?]
   /// What subgraphs of the node can see.
   let scope: ValueScope
+  /// Runs the node's subgraphs in place of their definitions.
+  var runSubgraph: ReferenceEvaluator.SubgraphRunner?
 
   var name: String { node.displayName }
   var op: String { node.op }
