@@ -12,10 +12,12 @@ internal import OrderedCollections
 public final class InferencePlan {
   /// The number of samples a run takes: the size bound to the graph's symbolic first axis.
   public let batchSize: Int
-  private let graph: Graph
-  private let inputs: [(name: String, type: ValueType)]
-  private let pieces: [ExecutionPiece]
+  private let inputs: [(name: String, sizes: [Int], elementType: ElementType)]
+  private let outputs: [(name: String, slot: Int)]
+  private let steps: [PlacedPiece]
   private let observed: Set<String>
+  /// What every run starts with: the inputs' slots first, then constants where pieces read them.
+  private let initialValues: [Tensor?]
 
   /// Compiles a graph.
   ///
@@ -42,26 +44,33 @@ public final class InferencePlan {
     self.batchSize = batchSize
     self.observed = observed
     let types: [String: ValueType]
+    let source = graph
+    let graph: Graph
     do {
-      let binding = graph.binding(batchSize: batchSize)
-      let folded = try graph.foldingConstants(binding: binding)
-      self.graph = folded.foldingBatchNorms(keeping: observed).graph
-      types = try self.graph.inferTypes(binding: binding)
+      let binding = source.binding(batchSize: batchSize)
+      let folded = try source.inliningKnownBranches(binding: binding)
+        .foldingConstants(binding: binding)
+      graph = folded.foldingBatchNorms(keeping: observed).graph
+      types = try graph.inferTypes(binding: binding)
     } catch {
       throw .graph(error)
     }
-    var inputs: [(name: String, type: ValueType)] = []
+    var inputs: [(name: String, sizes: [Int], elementType: ElementType)] = []
     for input in graph.inputs {
-      guard let type = types[input.name], type.sizes != nil else {
+      guard let type = types[input.name], let sizes = type.sizes else {
         throw .unsupportedForm(
           node: input.name, op: "input", found: "the shape \(types[input.name]?.shape ?? [])",
           expected: "a shape whose only unknown size is its first axis, the batch")
       }
-      inputs.append((input.name, type))
+      inputs.append((input.name, sizes, type.elementType))
     }
     self.inputs = inputs
-    pieces = try ExecutionPiece.pieces(of: self.graph, types: types, observed: observed)
-    let made = Set(inputs.map(\.name)).union(self.graph.nodes.flatMap(\.outputs))
+    let pieces = try ExecutionPiece.pieces(of: graph, types: types, observed: observed)
+    var slots = SlotTable(graph)
+    steps = pieces.map { PlacedPiece($0, &slots) }
+    outputs = graph.outputs.map { ($0.name, slots.slot($0.name)) }
+    initialValues = slots.initialValues
+    let made = Set(inputs.map(\.name)).union(graph.nodes.flatMap(\.outputs))
     if let missing = observed.subtracting(made).sorted().first {
       throw .unknownValue(name: missing)
     }
@@ -81,49 +90,101 @@ public final class InferencePlan {
     _ inputs: [String: Tensor], profiler: Profiler? = nil,
     observe: ((_ name: String, _ value: Tensor) throws -> Void)? = nil
   ) throws -> [String: Tensor] {
-    try check(inputs)
-    var values = inputs
-    if let observe {
-      for input in self.inputs where observed.contains(input.name) {
-        if let tensor = inputs[input.name] { try observe(input.name, tensor) }
-      }
-    }
-    for piece in pieces {
-      let results = try piece.run(
-        values, in: graph, observed: observed, profiler: profiler, observe: observe)
-      values.merge(results) { _, new in new }
-      for name in piece.lastReads { values[name] = nil }
-    }
-    var results: [String: Tensor] = [:]
-    for output in graph.outputs {
-      results[output.name] = values[output.name] ?? graph.initializers[output.name]?.tensor
-    }
-    return results
+    let results = try run(try ordered(inputs), profiler: profiler, observe: observe)
+    return Dictionary(zip(outputs.map(\.name), results)) { first, _ in first }
   }
 
-  private func check(_ given: [String: Tensor]) throws(RuntimeError) {
+  /// The same with tensors that fit, in the order of the graph's inputs and outputs.
+  func run(
+    _ given: [Tensor], profiler: Profiler?,
+    observe: ((_ name: String, _ value: Tensor) throws -> Void)?
+  ) throws -> [Tensor] {
+    var values = initialValues
+    for (slot, tensor) in given.enumerated() { values[slot] = tensor }
+    if let observe {
+      for (input, tensor) in zip(inputs, given) where observed.contains(input.name) {
+        try observe(input.name, tensor)
+      }
+    }
+    for step in steps {
+      let results = try step.piece.run(
+        step.reads.map { $0 < 0 ? nil : values[$0] }, observed: observed, profiler: profiler,
+        observe: observe)
+      for (slot, result) in zip(step.writes, results) where slot >= 0 { values[slot] = result }
+      for slot in step.frees { values[slot] = nil }
+    }
+    return try outputs.map { name, slot in
+      guard let tensor = values[slot] else { throw RuntimeError.unknownValue(name: name) }
+      return tensor
+    }
+  }
+
+  /// True when tensors, in the order of the inputs, are what the plan was compiled for.
+  func fits(_ tensors: [Tensor]) -> Bool {
+    zip(inputs, tensors).allSatisfy { $0.elementType == $1.elementType && $0.sizes == $1.shape }
+  }
+
+  private func ordered(_ given: [String: Tensor]) throws(RuntimeError) -> [Tensor] {
     let names = inputs.map(\.name)
-    if let unknown = given.keys.sorted().first(where: { !names.contains($0) }) {
+    if let unknown = given.keys.filter({ !names.contains($0) }).min() {
       throw .unknownInput(name: unknown, expected: names)
     }
-    for (name, type) in inputs {
+    var tensors: [Tensor] = []
+    for (name, sizes, elementType) in inputs {
       guard let tensor = given[name] else {
         throw .missingInput(name: name, given: given.keys.sorted())
       }
-      guard tensor.shape == type.sizes, tensor.elementType == type.elementType else {
+      guard tensor.shape == sizes, tensor.elementType == elementType else {
         throw .inputMismatch(
           name: name, foundShape: tensor.shape, foundType: tensor.elementType,
-          expectedShape: type.sizes ?? [], expectedType: type.elementType)
+          expectedShape: sizes, expectedType: elementType)
       }
+      tensors.append(tensor)
     }
+    return tensors
   }
 
   /// The operators that kernels run; all others are computed on the host.
   public static let kernelOperators: [String] = ForwardRules.table.keys.sorted()
 
   /// Bytes of intermediate values in the compiled regions, shared by their lifetimes.
-  public var arenaBytes: Int { pieces.reduce(0) { $0 + $1.arenaBytes } }
+  public var arenaBytes: Int { steps.reduce(0) { $0 + $1.piece.arenaBytes } }
 
   /// What each operation of the plan is, in running order.
-  public var operations: [String] { pieces.flatMap(\.operations) }
+  public var operations: [String] { steps.flatMap(\.piece.operations) }
+}
+
+/// A piece with the places of its values; negative where there is none.
+private struct PlacedPiece {
+  let piece: ExecutionPiece
+  let reads: [Int]
+  let writes: [Int]
+  /// Not needed after the piece.
+  let frees: [Int]
+
+  init(_ piece: ExecutionPiece, _ slots: inout SlotTable) {
+    self.piece = piece
+    reads = piece.reads.map { $0.isEmpty ? -1 : slots.slot($0) }
+    writes = piece.writes.map { $0.isEmpty ? -1 : slots.slot($0) }
+    frees = piece.lastReads.map { slots.slot($0) }
+  }
+}
+
+/// A place for each value that lies between pieces.
+private struct SlotTable {
+  private let graph: Graph
+  private var slots: [String: Int] = [:]
+  private(set) var initialValues: [Tensor?] = []
+
+  init(_ graph: Graph) {
+    self.graph = graph
+    for input in graph.inputs { _ = slot(input.name) }
+  }
+
+  mutating func slot(_ name: String) -> Int {
+    if let known = slots[name] { return known }
+    slots[name] = initialValues.count
+    initialValues.append(graph.initializers[name]?.tensor)
+    return initialValues.count - 1
+  }
 }

@@ -8,10 +8,10 @@ public import BillhookTensor
 public final class InferenceSession {
   private let graph: Graph
   private let observed: Set<String>
-  /// True for the rest of another graph, whose inputs that graph made.
+  /// True for the rest of another graph, or a subgraph, whose inputs another plan made.
   private let isRest: Bool
-  /// By the shapes of the inputs, the one used last at the end.
-  private var plans: [(shapes: [[Int]], plan: InferencePlan)] = []
+  /// The one used last at the end.
+  private var plans: [InferencePlan] = []
 
   /// Plans that are kept; one more and that which was not used for longest goes.
   public static let planLimit = 8
@@ -39,9 +39,13 @@ public final class InferenceSession {
     self.graph = graph
     self.observed = observed
     self.isRest = isRest
+    inputNames = graph.inputs.map(\.name)
+    outputNames = graph.outputs.map(\.name)
   }
 
-  var inputNames: [String] { graph.inputs.map(\.name) }
+  let inputNames: [String]
+  let outputNames: [String]
+  var arenaBytes: Int { plans.reduce(0) { $0 + $1.arenaBytes } }
 
   /// Runs the graph once.
   ///
@@ -56,37 +60,46 @@ public final class InferenceSession {
     _ inputs: [String: Tensor], profiler: Profiler? = nil,
     observe: ((_ name: String, _ value: Tensor) throws -> Void)? = nil
   ) throws -> [String: Tensor] {
+    if let unknown = inputs.keys.filter({ !inputNames.contains($0) }).min() {
+      throw RuntimeError.unknownInput(name: unknown, expected: inputNames)
+    }
+    let tensors = try inputNames.map { name in
+      guard let tensor = inputs[name] else {
+        throw RuntimeError.missingInput(name: name, given: inputs.keys.sorted())
+      }
+      return tensor
+    }
+    let results = try run(tensors, profiler: profiler, observe: observe)
+    return Dictionary(zip(outputNames, results)) { first, _ in first }
+  }
+
+  /// The same with tensors in the order of the graph's inputs and outputs.
+  func run(
+    _ inputs: [Tensor], profiler: Profiler?,
+    observe: ((_ name: String, _ value: Tensor) throws -> Void)?
+  ) throws -> [Tensor] {
     try plan(for: inputs).run(inputs, profiler: profiler, observe: observe)
   }
 
-  private func plan(for inputs: [String: Tensor]) throws(RuntimeError) -> InferencePlan {
-    let names = inputNames
-    if let unknown = inputs.keys.sorted().first(where: { !names.contains($0) }) {
-      throw .unknownInput(name: unknown, expected: names)
+  private func plan(for inputs: [Tensor]) throws(RuntimeError) -> InferencePlan {
+    if let index = plans.lastIndex(where: { $0.fits(inputs) }) {
+      if index < plans.count - 1 { plans.append(plans.remove(at: index)) }
+      return plans[plans.count - 1]
     }
-    var shapes: [[Int]] = []
     var specialized = graph
     var sizes: [String: Int] = [:]
-    for (index, input) in graph.inputs.enumerated() {
-      guard let tensor = inputs[input.name] else {
-        throw .missingInput(name: input.name, given: inputs.keys.sorted())
-      }
+    for (index, (input, tensor)) in zip(graph.inputs, inputs).enumerated() {
       guard isRest || fits(tensor, input, &sizes) else {
         throw .inputContradicts(
           name: input.name, found: "\(ValueType(of: tensor))",
           expected: "\(ValueType(input.elementType, input.shape ?? []))")
       }
-      shapes.append(tensor.shape)
       specialized.inputs[index].elementType = tensor.elementType
       specialized.inputs[index].shape = tensor.shape.map { .fixed($0) }
     }
-    if let index = plans.firstIndex(where: { $0.shapes == shapes }) {
-      plans.append(plans.remove(at: index))
-      return plans[plans.count - 1].plan
-    }
     let plan = try InferencePlan(verified: specialized, batchSize: 1, observed: observed)
     if plans.count == Self.planLimit { plans.removeFirst() }
-    plans.append((shapes, plan))
+    plans.append(plan)
     return plan
   }
 

@@ -20,11 +20,18 @@ enum ForwardRules {
     "Dropout": dropout,
     "Identity": ShapeRules.identity,
     "Flatten": ShapeRules.reshape, "Reshape": ShapeRules.reshape,
+    "Squeeze": ShapeRules.reshape, "Unsqueeze": ShapeRules.reshape,
     "Transpose": ShapeRules.transpose, "Concat": ShapeRules.concat,
     "QuantizeLinear": IntegerRules.quantize, "DequantizeLinear": IntegerRules.dequantize,
     "DynamicQuantizeLinear": DynamicRules.quantize,
     "ConvInteger": DynamicRules.conv, "MatMulInteger": DynamicRules.matmul,
     "Cast": DynamicRules.cast,
+    "RNN": RecurrentRules.layer, "GRU": RecurrentRules.layer, "LSTM": RecurrentRules.layer,
+    "ReduceMean": ReductionRules.reduce, "ReduceSum": ReductionRules.reduce,
+    "DepthToSpace": MovingRules.pick, "Expand": MovingRules.pick, "Gather": MovingRules.pick,
+    "GatherElements": MovingRules.pick, "GatherND": MovingRules.pick, "Pad": MovingRules.pick,
+    "Slice": MovingRules.pick, "SpaceToDepth": MovingRules.pick, "Split": MovingRules.pick,
+    "Tile": MovingRules.pick,
   ]
 
   /// Operators whose rules take and make integers.
@@ -32,6 +39,9 @@ enum ForwardRules {
     "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger",
     "Cast",
   ]
+
+  private static let recurrentOperators: Set<String> = ["RNN", "GRU", "LSTM"]
+  private static let shapingOperators: Set<String> = ["Reshape", "Squeeze", "Unsqueeze"]
 
   /// False for the forms of an operator that its rule does not know.
   static func takes(_ node: Node, opset: Int) -> Bool {
@@ -51,7 +61,7 @@ enum ForwardRules {
   /// holds.
   static func runs(_ node: Node, _ graph: Graph, _ types: [String: ValueType]) -> Bool {
     guard table[node.op] != nil, node.domain.isEmpty || node.domain == "ai.onnx",
-      let first = node.outputs.first
+      let first = node.mainOutput
     else { return false }
     let isIntegral = integerOperators.contains(node.op)
     func isFor(_ type: ValueType?) -> Bool {
@@ -62,7 +72,20 @@ enum ForwardRules {
       default: return false
       }
     }
-    let computed = node.inputs.filter { !$0.isEmpty && graph.initializers[$0] == nil }
+    var values = node.inputs
+    if shapingOperators.contains(node.op) {
+      // The others only say which shape the output has.
+      values = Array(values.prefix(1))
+    } else if MovingRules.operators.contains(node.op) || ReductionRules.operators.contains(node.op)
+    {
+      values = Array(values.prefix(1))
+      let isFixed = node.inputs.dropFirst().allSatisfy { $0.isEmpty || graph.constant($0) != nil }
+      guard isFixed else { return false }
+    } else if recurrentOperators.contains(node.op), node.input(4) != nil {
+      // The lengths are int32 beside float inputs, which the rule looks at.
+      values[4] = ""
+    }
+    let computed = values.filter { !$0.isEmpty && graph.initializers[$0] == nil }
     return computed.allSatisfy { isFor(types[$0]) }
       && takes(node, opset: graph.opset)
       && isFor(types[first]) && types[first]?.shape.isEmpty == false

@@ -33,6 +33,9 @@ final class Lowering {
   private(set) var parameters: OrderedDictionary<String, PlanValue> = [:]
   /// Values computed from parameters: those that a gradient must reach.
   private(set) var trained = Set<String>()
+  /// What each recurrent layer gives at all steps, whether somebody reads it or not, by the layer's
+  /// main output.
+  var sequences: [String: PlanValue] = [:]
   /// Outputs of the nodes that the host computes.
   private var hostNodes = Set<String>()
   /// Inputs that the plan has no values for.
@@ -89,6 +92,7 @@ final class Lowering {
       reads(step).contains(where: { trained.contains($0) || parameters[$0] != nil })
     {
       trained.insert(step.output)
+      if step.nodes.count == 1 { trained.formUnion(node.outputs.filter { !$0.isEmpty }) }
     }
   }
 

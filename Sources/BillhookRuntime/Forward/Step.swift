@@ -19,8 +19,13 @@ struct Step {
   init(_ node: Node) {
     self.node = node
     nodes = [node]
-    output = node.outputs.first ?? ""
+    output = node.mainOutput ?? ""
   }
+}
+
+extension Node {
+  /// The first output that somebody can read; a recurrent layer may leave out those before it.
+  var mainOutput: String? { outputs.first { !$0.isEmpty } }
 }
 
 /// Which fusions a plan wants.

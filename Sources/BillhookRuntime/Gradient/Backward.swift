@@ -26,9 +26,11 @@ final class Backward {
         for node in step.nodes.reversed() { try onHost(node) }
         continue
       }
-      guard lowering.dependsOnParameters(step.output), let dy = gradients[step.output] else {
-        continue
-      }
+      // Of a node with several outputs any may have one.
+      let made = step.nodes.count == 1 ? step.node.outputs : [step.output]
+      guard lowering.dependsOnParameters(step.output),
+        let dy = gradients[step.output] ?? made.compactMap({ gradients[$0] }).first
+      else { continue }
       try rule(self, step, dy)
     }
   }

@@ -4,7 +4,8 @@ internal import BillhookTensor
 
 /// How the gradient flows back through each operator: the one table of gradient rules.
 enum GradientRules {
-  /// Adds the operations that turn `dy`, the gradient of a step's output, into those of its inputs.
+  /// Adds the operations that turn `dy`, the gradient of a step's output, into those of its inputs. A
+  /// rule for several outputs asks for the others' itself; `dy` is then that of any of them.
   typealias Rule = @Sendable (Backward, Step, _ dy: PlanValue) throws(RuntimeError) -> Void
 
   static let table: [String: Rule] = [
@@ -18,8 +19,16 @@ enum GradientRules {
     "Softmax": softmax,
     "Dropout": dropout,
     "Identity": identity,
-    "Flatten": reshape, "Reshape": reshape,
+    "Flatten": reshape, "Reshape": reshape, "Squeeze": reshape, "Unsqueeze": reshape,
     "Transpose": transpose, "Concat": concat,
+    "RNN": RecurrentRules.gradient, "GRU": RecurrentRules.gradient,
+    "LSTM": RecurrentRules.gradient,
+    "ReduceMean": ReductionRules.gradient, "ReduceSum": ReductionRules.gradient,
+    "DepthToSpace": MovingRules.gradient, "Expand": MovingRules.gradient,
+    "Gather": MovingRules.gradient, "GatherElements": MovingRules.gradient,
+    "GatherND": MovingRules.gradient, "Pad": MovingRules.gradient, "Slice": MovingRules.gradient,
+    "SpaceToDepth": MovingRules.gradient, "Split": MovingRules.gradient,
+    "Tile": MovingRules.gradient,
   ]
 
   private static func activation(

@@ -33,20 +33,22 @@ final class CompiledRegion {
       var taps: [(position: Int32, name: String, value: PlanValue)] = []
       var operations: [PlanOperation] = []
       for step in graph.steps(mode: .inference, observed: observed, types: types) {
-        current = step.node.outputs.first
+        current = step.node.mainOutput
         defer { operations += lowering.plan.operations(from: operations.count, of: step) }
         try lowering.lower(step)
-        guard observed.contains(step.output), made.contains(step.output) else { continue }
-        taps.append((lowering.plan.position, step.output, try lowering.float(step.output)))
-        // A tap of an integer value adds the operation that makes floats of it.
-        taps[taps.count - 1].position = lowering.plan.position
+        let outputs = step.nodes.count == 1 ? step.node.outputs : [step.output]
+        for name in outputs where observed.contains(name) && made.contains(name) {
+          taps.append((lowering.plan.position, name, try lowering.float(name)))
+          // A tap of an integer value adds the operation that makes floats of it.
+          taps[taps.count - 1].position = lowering.plan.position
+        }
       }
       self.taps = taps
       self.operations = operations
       let producers = graph.producers()
       var outputs: [(name: String, value: LoweredValue)] = []
       for output in graph.outputs {
-        current = producers[output.name].flatMap { graph.nodes[$0].outputs.first }
+        current = producers[output.name].flatMap { graph.nodes[$0].mainOutput }
         switch lowering.value(output.name) {
         case .constant(let tensor)?: outputs.append((output.name, .constant(tensor)))
         case .computed(let value)?: outputs.append((output.name, .computed(value)))
@@ -62,18 +64,18 @@ final class CompiledRegion {
     }
   }
 
+  var inputNames: [String] { inputs.map(\.name) }
+  var outputNames: [String] { outputs.map(\.name) }
+
   /// Runs the region once.
   ///
-  /// - Parameter values: Every input of the region, and any other values.
+  /// - Parameter tensors: For the inputs of the region, in their order.
+  /// - Returns: Its outputs, in their order.
   func run(
-    _ values: [String: Tensor], profiler: Profiler?,
+    _ tensors: [Tensor], profiler: Profiler?,
     observe: ((_ name: String, _ value: Tensor) throws -> Void)?
-  ) throws -> [String: Tensor] {
-    var feeds: [(PlanValue, Tensor)] = []
-    for (name, value) in inputs {
-      guard let tensor = values[name] else { throw RuntimeError.unknownValue(name: name) }
-      feeds.append((value, tensor))
-    }
+  ) throws -> [Tensor] {
+    let feeds = zip(inputs, tensors).map { ($0.value, $1) }
     return try plan.withBound(feeds) {
       var position: Int32 = 0
       for tap in taps {
@@ -82,15 +84,18 @@ final class CompiledRegion {
         if let observe { try observe(tap.name, try plan.read(tap.value)) }
       }
       try run(position..<plan.position, profiler)
-      var results: [String: Tensor] = [:]
+      var results: [Tensor] = []
+      results.reserveCapacity(outputs.count)
       for (name, value) in outputs {
         switch value {
+        case .constant(let tensor): results.append(tensor)
         case .computed(let value):
-          results[name] = try time(PlanOperation(kernel: "Output", node: name, op: ""), profiler) {
-            try plan.read(value)
-          }
-        case .constant(let tensor): results[name] = tensor
-        case .dequantized, .dequantizedConstant, .integerSums, .host: continue
+          results.append(
+            try time(PlanOperation(kernel: "Output", node: name, op: ""), profiler) {
+              try plan.read(value)
+            })
+        case .dequantized, .dequantizedConstant, .integerSums, .host:
+          throw RuntimeError.unknownValue(name: name)
         }
       }
       return results
@@ -180,10 +185,12 @@ extension KernelPlan {
 
   /// Points inputs at their tensors while `body` runs.
   func withBound<R>(_ feeds: [(PlanValue, Tensor)], _ body: () throws -> R) throws -> R {
-    guard let (value, tensor) = feeds.first else { return try body() }
-    return try tensor.withUnsafeBytes { bytes in
-      if let address = bytes.baseAddress { bind(value, to: address) }
-      return try withBound(Array(feeds.dropFirst()), body)
+    // A tensor's bytes stay where they are while somebody holds it.
+    for (value, tensor) in feeds {
+      tensor.withUnsafeBytes { bytes in
+        if let address = bytes.baseAddress { bind(value, to: address) }
+      }
     }
+    return try withExtendedLifetime(feeds, body)
   }
 }

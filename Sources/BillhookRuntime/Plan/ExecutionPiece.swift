@@ -9,55 +9,84 @@ struct ExecutionPiece {
     case region(CompiledRegion)
     /// A node that is computed by its operator's definition.
     case host(Node)
+    /// A node whose subgraphs are compiled.
+    case subgraphs(SubgraphStep)
     /// All that follows a value whose shape is not known yet.
     case rest(InferenceSession)
   }
 
   private let content: Content
+  private let opset: Int
+  /// The names of the values that the piece takes and makes, in its order; "" for none.
+  let reads: [String]
+  let writes: [String]
   /// Values that are not needed after the piece.
   var lastReads: [String] = []
 
-  /// Computes what the piece makes.
-  func run(
-    _ values: [String: Tensor], in graph: Graph, observed: Set<String>, profiler: Profiler?,
-    observe: ((_ name: String, _ value: Tensor) throws -> Void)?
-  ) throws -> [String: Tensor] {
+  private init(_ content: Content, opset: Int) {
+    self.content = content
+    self.opset = opset
     switch content {
-    case .region(let region):
-      return try region.run(values, profiler: profiler, observe: observe)
-    case .rest(let session):
-      return try session.run(
-        values.filter { session.inputNames.contains($0.key) }, profiler: profiler,
-        observe: observe)
-    case .host(let node):
-      var read: [String: Tensor] = [:]
-      for name in node.reads {
-        read[name] = values[name] ?? graph.initializers[name]?.tensor
-      }
-      let results =
-        try profiler?.time(hostOperation(node)) {
-          try evaluate(node, opset: graph.opset, read)
-        } ?? evaluate(node, opset: graph.opset, read)
-      var made: [String: Tensor] = [:]
-      for (output, tensor) in zip(node.outputs, results) where !output.isEmpty {
-        made[output] = tensor
-        if observed.contains(output) { try observe?(output, tensor) }
-      }
-      return made
+    case .region(let region): (reads, writes) = (region.inputNames, region.outputNames)
+    case .host(let node): (reads, writes) = (node.inputs, node.outputs)
+    case .subgraphs(let step): (reads, writes) = (step.reads, step.node.outputs)
+    case .rest(let session): (reads, writes) = (session.inputNames, session.outputNames)
     }
   }
 
-  private func evaluate(
-    _ node: Node, opset: Int, _ values: [String: Tensor]
-  ) throws(RuntimeError) -> [Tensor] {
+  /// Computes what the piece makes.
+  ///
+  /// - Parameter tensors: One for each of ``reads``, nil for "".
+  func run(
+    _ tensors: [Tensor?], observed: Set<String>, profiler: Profiler?,
+    observe: ((_ name: String, _ value: Tensor) throws -> Void)?
+  ) throws -> [Tensor] {
+    let results: [Tensor]
+    switch content {
+    case .region(let region):
+      return try region.run(try all(tensors), profiler: profiler, observe: observe)
+    case .rest(let session):
+      return try session.run(try all(tensors), profiler: profiler, observe: observe)
+    case .subgraphs(let step): results = try step.run(tensors, profiler: profiler)
+    case .host(let node):
+      results =
+        try profiler?.time(hostOperation(node)) { try evaluate(node, tensors) }
+        ?? evaluate(node, tensors)
+    }
+    if let observe, !observed.isEmpty {
+      for (output, tensor) in zip(writes, results) where observed.contains(output) {
+        try observe(output, tensor)
+      }
+    }
+    return results
+  }
+
+  private func all(_ tensors: [Tensor?]) throws(RuntimeError) -> [Tensor] {
+    var result: [Tensor] = []
+    result.reserveCapacity(tensors.count)
+    for (name, tensor) in zip(reads, tensors) {
+      guard let tensor else { throw .unknownValue(name: name) }
+      result.append(tensor)
+    }
+    return result
+  }
+
+  private func evaluate(_ node: Node, _ tensors: [Tensor?]) throws(RuntimeError) -> [Tensor] {
     do {
-      return try ReferenceEvaluator.evaluate(node, opset: opset, values)
+      return try ReferenceEvaluator.evaluate(node, opset: opset, inputs: tensors)
     } catch {
       throw .graph(error)
     }
   }
 
-  var arenaBytes: Int { if case .region(let region) = content { region.arenaBytes } else { 0 } }
+  var arenaBytes: Int {
+    switch content {
+    case .region(let region): region.arenaBytes
+    case .subgraphs(let step): step.arenaBytes
+    case .rest(let session): session.arenaBytes
+    case .host: 0
+    }
+  }
 
   private func hostOperation(_ node: Node) -> PlanOperation {
     PlanOperation(kernel: "Host", node: node.displayName, op: node.op)
@@ -67,6 +96,7 @@ struct ExecutionPiece {
     switch content {
     case .region(let region): region.operations.map(\.kernel)
     case .host(let node): ["\(node.op) on the host"]
+    case .subgraphs(let step): ["\(step.node.op) with compiled subgraphs"]
     case .rest: ["the rest, once its shapes are known"]
     }
   }
@@ -84,7 +114,7 @@ extension ExecutionPiece {
     var reads: [Set<String>] = []
     var start = 0
     func add(_ content: Content, upTo end: Int) {
-      pieces.append(ExecutionPiece(content: content))
+      pieces.append(ExecutionPiece(content, opset: graph.opset))
       reads.append(Set(graph.nodes[start..<end].flatMap(\.reads)))
       start = end
     }
@@ -100,7 +130,9 @@ extension ExecutionPiece {
         continue
       }
       let node = graph.nodes[start]
-      add(.host(node), upTo: start + 1)
+      add(
+        node.subgraphs.isEmpty ? .host(node) : .subgraphs(SubgraphStep(node, in: graph)),
+        upTo: start + 1)
       let isKnown = node.outputs.allSatisfy { $0.isEmpty || types[$0]?.sizes != nil }
       if !isKnown, start < graph.nodes.count {
         let rest = cut.part(start..<graph.nodes.count)
@@ -140,7 +172,7 @@ private struct GraphCut {
 
   /// Sends a node to the host: the one that makes `output`, or all of a region.
   mutating func refuse(_ output: String?, in range: Range<Int>) {
-    let outputs = graph.nodes[range].compactMap(\.outputs.first)
+    let outputs = graph.nodes[range].compactMap(\.mainOutput)
     refused.formUnion(outputs.filter { $0 == output })
     if let output, outputs.contains(output) { return }
     refused.formUnion(outputs)
@@ -154,7 +186,7 @@ private struct GraphCut {
   }
 
   private func isForKernels(_ node: Node) -> Bool {
-    guard let first = node.outputs.first, !refused.contains(first) else { return false }
+    guard let first = node.mainOutput, !refused.contains(first) else { return false }
     return ForwardRules.runs(node, graph, types)
   }
 

@@ -118,6 +118,43 @@ final class KernelPlan {
     try made(bh_plan_matmul(plan, a.id, b.id, transposeA ? 1 : 0, transposeB ? 1 : 0), shape)
   }
 
+  /// The sequence, the last states, and of an LSTM the last cells.
+  func recurrent(
+    _ form: bh_recurrent, _ x: PlanValue, _ w: PlanValue, _ r: PlanValue, bias: PlanValue?,
+    lengths: PlanValue?, state: PlanValue?, cell: PlanValue?, peepholes: PlanValue?
+  ) throws(RuntimeError) -> [PlanValue] {
+    var form = form
+    var last: Int32 = -1
+    var lastCell: Int32 = -1
+    let y = bh_plan_recurrent(
+      plan, &form, x.id, w.id, r.id, bias.id, lengths.id, state.id, cell.id, peepholes.id, &last,
+      &lastCell)
+    let (d, h) = (Int(form.directions), r.shape[2])
+    let (first, second) = (x.shape[0], x.shape[1])
+    let isBatchFirst = form.batch_first != 0
+    let one = isBatchFirst ? [first, d, h] : [d, second, h]
+    var values = [
+      try made(y, isBatchFirst ? [first, second, d, h] : [first, d, second, h]),
+      try made(last, one),
+    ]
+    if lastCell >= 0 { values.append(try made(lastCell, one)) }
+    return values
+  }
+
+  /// Gradients of x, w, r, bias, first state, first cell and peepholes, where wanted and there.
+  func recurrentBackward(
+    _ y: PlanValue, dy: PlanValue?, lastState: PlanValue?, lastCell: PlanValue?, wanted: [Bool]
+  ) throws(RuntimeError) -> [Int32?] {
+    let flags = wanted.map { Int32($0 ? 1 : 0) }
+    var out = bh_recurrent_gradients(
+      dx: flags[0], dw: flags[1], dr: flags[2], d_bias: flags[3], d_state: flags[4],
+      d_cell: flags[5], d_peepholes: flags[6])
+    try check(bh_plan_recurrent_backward(plan, y.id, dy.id, lastState.id, lastCell.id, &out))
+    return [out.dx, out.dw, out.dr, out.d_bias, out.d_state, out.d_cell, out.d_peepholes].map {
+      $0 < 0 ? nil : $0
+    }
+  }
+
   func batchNorm(
     _ x: PlanValue, scale: PlanValue, shift: PlanValue, mean: PlanValue, variance: PlanValue,
     epsilon: Float
@@ -266,6 +303,20 @@ final class KernelPlan {
 
   func slice(_ x: PlanValue, from begin: [Int], _ shape: [Int]) throws(RuntimeError) -> PlanValue {
     try made(bh_plan_slice(plan, x.id, begin.int64, shape.int64), shape, x.elementType)
+  }
+
+  /// - Parameter places: For each element of the result its place in `x`, negative for `fill`.
+  func pick(
+    _ x: PlanValue, _ places: [Int], _ shape: [Int], fill: Float
+  ) throws(RuntimeError) -> PlanValue {
+    try made(
+      bh_plan_pick(plan, x.id, Int32(shape.count), shape.int64, places.int64, fill), shape)
+  }
+
+  func pickBackward(
+    _ dy: PlanValue, _ y: PlanValue, _ shape: [Int]
+  ) throws(RuntimeError) -> PlanValue {
+    try made(bh_plan_pick_backward(plan, dy.id, y.id), shape)
   }
 
   // MARK: Integers

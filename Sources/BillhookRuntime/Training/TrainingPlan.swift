@@ -46,11 +46,14 @@ public final class TrainingPlan {
   ) throws(RuntimeError) {
     guard batchSize >= 1 else { throw .batchSizeNotPositive(batchSize) }
     self.batchSize = batchSize
-    let graph = graph.liftingWeights()
+    let source = graph.liftingWeights()
+    let graph: Graph
     let types: [String: ValueType]
     do {
-      try graph.verify()
-      types = try graph.inferTypes(binding: graph.binding(batchSize: batchSize))
+      try source.verify()
+      let binding = source.binding(batchSize: batchSize)
+      graph = try source.inliningKnownBranches(binding: binding)
+      types = try graph.inferTypes(binding: binding)
     } catch {
       throw .graph(error)
     }
