@@ -47,6 +47,7 @@ struct BenchmarkCommand: ParsableCommand {
     try timeQuantization(bench)
     try timeLoss(bench)
     try timeDistillation(bench)
+    try timeTraining(bench)
     try timeInference(bench, models: models)
     try timePluginCall(bench)
     try timePlainCalls(bench)
