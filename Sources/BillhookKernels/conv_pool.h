@@ -19,7 +19,7 @@ struct ConvPool {
   int64_t kernel[2], stride[2], begin[2];  // of the convolution
   // The pooling of one vector of channels: its input is the convolution's output.
   PoolShape pool;
-  PoolBounds bounds;           // the activation, wherever it stood: a maximum commutes with it
+  bh_bounds bounds;           // the activation, wherever it stood: a maximum commutes with it
   std::vector<float> weights;  // [panel][tap][channels of a panel], as pack_conv_pool made them
   std::vector<float> bias;     // [panel][channels of a panel]
 };

@@ -57,7 +57,7 @@ void ForwardPlane(const PoolShape &s, const float *x, float *y, uint8_t *where) 
 
 // One row of one plane without positions. y: the place of the row's first output; `step` elements
 // lie between neighbours.
-void MaxRow(const PoolShape &s, PoolBounds bounds, const float *x, int64_t oy, float *y,
+void MaxRow(const PoolShape &s, bh_bounds bounds, const float *x, int64_t oy, float *y,
             int64_t step) {
   const D d;
   const auto low = hn::Set(d, bounds.low), high = hn::Set(d, bounds.high);
@@ -176,12 +176,12 @@ void max_pool_forward(const PoolShape &s, const float *x, float *y, uint8_t *whe
   });
 }
 
-void max_pool_row(const PoolShape &s, PoolBounds bounds, const float *x, int64_t row, float *y,
+void max_pool_row(const PoolShape &s, bh_bounds bounds, const float *x, int64_t row, float *y,
                   int64_t step) {
   HWY_DYNAMIC_DISPATCH(MaxRow)(s, bounds, x, row, y, step);
 }
 
-void max_pool(const PoolShape &s, PoolBounds bounds, const float *x, float *y) {
+void max_pool(const PoolShape &s, bh_bounds bounds, const float *x, float *y) {
   const int64_t in = s.in[0] * s.in[1] * s.block, row = s.out[1] * s.block;
   bh::parallel_for(s.planes, 1 + 16384 / in, [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; p++)
@@ -190,7 +190,7 @@ void max_pool(const PoolShape &s, PoolBounds bounds, const float *x, float *y) {
   });
 }
 
-void max_pool_quantized(const PoolShape &s, PoolBounds bounds, int64_t channels, const float *x,
+void max_pool_quantized(const PoolShape &s, bh_bounds bounds, int64_t channels, const float *x,
                         float scale, int32_t zero_point, const bh::QuantizedRange &range, void *q) {
   const int64_t blocks = channels / s.block, in = s.in[0] * s.in[1] * s.block;
   const int64_t row = s.out[1] * channels;

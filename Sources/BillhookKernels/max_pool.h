@@ -8,6 +8,7 @@
 
 #include <cstdint>
 
+#include "bh_plan.h"
 #include "quantize_spans.h"
 
 namespace billhook {
@@ -26,17 +27,13 @@ bool max_pool_fits(const PoolShape &shape);
 void max_pool_forward(const PoolShape &shape, const float *x, float *y, uint8_t *where);
 void max_pool_backward(const PoolShape &shape, const float *dy, const uint8_t *where, float *dx);
 
-// What is done to a maximum: it is cut to [low, high], from the bottom first.
-struct PoolBounds {
-  float low, high;
-};
-void max_pool(const PoolShape &shape, PoolBounds bounds, const float *x, float *y);
+void max_pool(const PoolShape &shape, bh_bounds bounds, const float *x, float *y);
 // One row of one plane; `step` elements lie between neighbours in y. On the calling thread.
-void max_pool_row(const PoolShape &shape, PoolBounds bounds, const float *x, int64_t row, float *y,
+void max_pool_row(const PoolShape &shape, bh_bounds bounds, const float *x, int64_t row, float *y,
                   int64_t step);
 // The same, rounded to integers by one scale and zero point, with all channels of a place side by
 // side: q is [images][rows][columns][channels]. The blocks of an image hold exactly `channels`.
-void max_pool_quantized(const PoolShape &shape, PoolBounds bounds, int64_t channels, const float *x,
+void max_pool_quantized(const PoolShape &shape, bh_bounds bounds, int64_t channels, const float *x,
                         float scale, int32_t zero_point, const bh::QuantizedRange &range, void *q);
 
 // Pooling of bytes, int8 or uint8, with all channels of a place side by side: x is

@@ -203,8 +203,9 @@ void bh_plan::add_primitive(const char *name, const dnnl::primitive &primitive,
 }
 
 void bh_plan::add_call(const char *name, std::vector<int> reads, std::vector<int> writes,
-                       std::function<void()> call) {
+                       std::function<void()> call, int32_t in_place_source) {
   Operation operation{name};
+  operation.in_place_source = in_place_source;
   operation.call = std::move(call);
   operation.reads = std::move(reads);
   operation.writes = std::move(writes);

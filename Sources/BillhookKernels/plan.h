@@ -122,7 +122,7 @@ struct bh_plan {
                      std::vector<std::pair<int, int>> outputs,
                      int32_t in_place_source = BH_PLAN_NONE);
   void add_call(const char *name, std::vector<int> reads, std::vector<int> writes,
-                std::function<void()> call);
+                std::function<void()> call, int32_t in_place_source = BH_PLAN_NONE);
   void *data(int32_t value);
   void lay_out();
 

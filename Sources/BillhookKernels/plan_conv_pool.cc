@@ -13,12 +13,11 @@ namespace {
 
 // The layer when our own kernel is for it.
 std::shared_ptr<ConvPool> conv_pool_of(bh_plan *plan, int32_t x, int32_t w, int32_t bias,
-                                       const bh_window &window, const bh_activation &activation,
-                                       const bh_window &pooling, const Dims &ys) {
+                                       const bh_window &window, const bh_window &pooling,
+                                       const Dims &ys, bh_bounds bounds) {
   const Dims xs = plan->at(x).dims, ws = plan->at(w).dims;
-  const auto bounds = bounds_of(activation);
   // From eight channels on a convolution has as much to do as to read.
-  if (!bounds || xs.size() != 4 || ws.size() != 4 || ws[1] > 4 || window.groups != 1 ||
+  if (xs.size() != 4 || ws.size() != 4 || ws[1] > 4 || window.groups != 1 ||
       plan->at(w).kind != Kind::constant ||
       (bias != BH_PLAN_NONE && plan->at(bias).kind != Kind::constant))
     return nullptr;
@@ -26,7 +25,7 @@ std::shared_ptr<ConvPool> conv_pool_of(bh_plan *plan, int32_t x, int32_t w, int3
   layer->images = xs[0];
   layer->inputs = xs[1];
   layer->outputs = ws[0];
-  layer->bounds = *bounds;
+  layer->bounds = bounds;
   Dims made = xs;
   for (int axis = 0; axis < 2; axis++) {
     if (window.dilation[axis] != 1 || window.pad_begin[axis] < 0 || window.pad_end[axis] < 0)
@@ -57,20 +56,16 @@ std::shared_ptr<ConvPool> conv_pool_of(bh_plan *plan, int32_t x, int32_t w, int3
 
 extern "C" {
 
-int32_t bh_plan_conv_pool(bh_plan *plan, int32_t x, int32_t w, int32_t bias,
-                          const bh_window *window, bh_activation activation,
-                          const bh_window *pooling, const int64_t *out_dims,
+int32_t bh_plan_conv_pool(bh_plan *plan, int32_t x, int32_t w, int32_t bias, const bh_window *window,
+                          const bh_window *pooling, const int64_t *out_dims, bh_bounds bounds,
                           const bh_quantization *quantization) {
   return plan->guarded([&]() -> int32_t {
     const Dims ys = dims_of(4, out_dims);
-    const auto layer = conv_pool_of(plan, x, w, bias, *window, activation, *pooling, ys);
+    const auto layer = conv_pool_of(plan, x, w, bias, *window, *pooling, ys, bounds);
     // The channels that fill the last block must become 0.
-    const bool keeps_zero =
-        !layer || quantization || (layer->bounds.low <= 0 && layer->bounds.high >= 0);
-    if (!layer || !keeps_zero) {
-      const int32_t y =
-          bh_plan_conv(plan, x, w, bias, window, BH_PLAN_NONE, {BH_ACTIVATION_NONE, 0, 0});
-      return y < 0 ? y : bh_plan_max_pool(plan, y, pooling, out_dims, activation, quantization);
+    if (!layer || (!quantization && (bounds.low > 0 || bounds.high < 0))) {
+      const int32_t y = bh_plan_conv(plan, x, w, bias, window, BH_PLAN_NONE, nullptr, 0);
+      return y < 0 ? y : bh_plan_max_pool(plan, y, pooling, out_dims, bounds, quantization);
     }
     x = plan->plain(x);
     if (!quantization) {

@@ -1,6 +1,7 @@
 // Activations, arithmetic with broadcasting, reductions, softmax.
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "plan.h"
 
@@ -24,25 +25,57 @@ algorithm eltwise_algorithm(const bh_activation &activation) {
   throw PlanFailure("There is no activation " + std::to_string(activation.kind) + ".");
 }
 
-float low_of(const bh_activation &activation) {
-  return activation.kind == BH_ACTIVATION_CLIP ? activation.low : 0;
-}
-float high_of(const bh_activation &activation) {
-  return activation.kind == BH_ACTIVATION_CLIP ? activation.high : 0;
+// Zeroes the channels that fill up the last block of a layout.
+void zero_padding(const Dims &dims, int64_t block, float *y) {
+  const int64_t own = dims[1] % block, blocks = (dims[1] + block - 1) / block;
+  int64_t pixels = 1;
+  for (size_t i = 2; i < dims.size(); i++) pixels *= dims[i];
+  for (int64_t n = 0; n < dims[0]; n++) {
+    float *last = y + (n * blocks + blocks - 1) * pixels * block;
+    for (int64_t p = 0; p < pixels; p++)
+      std::fill(last + p * block + own, last + (p + 1) * block, 0.0f);
+  }
 }
 
-int32_t add_eltwise(bh_plan *plan, const char *name, int32_t x, algorithm kind, float alpha,
-                    float beta) {
-  const int32_t source = plan->unflattened(x);
-  const auto layout = plan->at(source).layout;
-  dnnl::eltwise_forward::primitive_desc description(
-      {prop_kind::forward_training, kind, layout, alpha, beta}, engine());
-  const int32_t y = plan->add_intermediate(plan->at(source).dims, layout);
-  plan->add_primitive(name, dnnl::eltwise_forward(description), {{DNNL_ARG_SRC, source}},
-                      {{DNNL_ARG_DST, y}}, source);
-  if (source == x) return y;
+// Our own kernels in whatever layout the value has.
+int32_t add_functions(bh_plan *plan, const char *name, int32_t x, const bh_activation *functions,
+                      int32_t count) {
+  if (count == 0) return x;
+  int32_t source = plan->unflattened(x);
+  auto is_padded = [&] {
+    const memory::desc &layout = plan->at(source).layout;
+    return layout.get_size() != plain_layout(layout.dims(), layout.data_type()).get_size();
+  };
+  int64_t block = 0;
+  if (is_padded()) {
+    block = interleaved_channels(plan->at(source));
+    if (block < 2) source = plan->plain(source);
+  }
+  const Dims dims = plan->at(source).dims;
+  const memory::desc layout = plan->at(source).layout;
+  const auto size = static_cast<int64_t>(layout.get_size() / sizeof(float));
+  float zero = 0;
+  for (int32_t i = 0; i < count; i++) zero = bh_activate_scalar(functions[i], zero);
+  const bool refills = is_padded() && zero != 0;
+  const std::vector<bh_activation> list(functions, functions + count);
+  const int32_t y = plan->add_intermediate(dims, layout);
+  plan->add_call(
+      name, {source}, {y},
+      [=] {
+        auto *out = static_cast<float *>(plan->data(y));
+        bh_activate_f32(list.data(), static_cast<int32_t>(list.size()),
+                        static_cast<const float *>(plan->data(source)), out, size);
+        if (refills) zero_padding(dims, block, out);
+      },
+      source);
+  if (dims == plan->at(x).dims) return y;
   const Dims flat = plan->at(x).dims;
   return bh_plan_reshape(plan, y, static_cast<int32_t>(flat.size()), flat.data());
+}
+
+int32_t add_line(bh_plan *plan, const char *name, int32_t x, float alpha, float beta) {
+  const bh_activation line{BH_ACTIVATION_LINEAR, alpha, beta};
+  return add_functions(plan, name, x, &line, 1);
 }
 
 struct Binary {
@@ -75,8 +108,7 @@ const float *lone_number(bh_plan *plan, int32_t value) {
   return static_cast<const float *>(stored.own->data());
 }
 
-// An operation with one constant number as a linear function, which oneDNN runs fast in any layout;
-// BH_PLAN_NONE when it is none.
+// An operation with one constant number as a linear function; BH_PLAN_NONE when it is none.
 int32_t add_linear(bh_plan *plan, const Binary &operation, int32_t a, int32_t b, const Dims &dims) {
   if (plan->at(a).dims != dims) {
     if (!operation.commutes) return BH_PLAN_NONE;
@@ -86,15 +118,15 @@ int32_t add_linear(bh_plan *plan, const Binary &operation, int32_t a, int32_t b,
   if (!number || !std::isfinite(*number)) return BH_PLAN_NONE;
   switch (operation.kind) {
     case algorithm::binary_add:
-      return add_eltwise(plan, operation.name, a, algorithm::eltwise_linear, 1, *number);
+      return add_line(plan, operation.name, a, 1, *number);
     case algorithm::binary_sub:
-      return add_eltwise(plan, operation.name, a, algorithm::eltwise_linear, 1, -*number);
+      return add_line(plan, operation.name, a, 1, -*number);
     case algorithm::binary_mul:
-      return add_eltwise(plan, operation.name, a, algorithm::eltwise_linear, *number, 0);
+      return add_line(plan, operation.name, a, *number, 0);
     default:
       // Exact where the reciprocal is, within one rounding elsewhere.
       if (!std::isnormal(1 / *number)) return BH_PLAN_NONE;
-      return add_eltwise(plan, operation.name, a, algorithm::eltwise_linear, 1 / *number, 0);
+      return add_line(plan, operation.name, a, 1 / *number, 0);
   }
 }
 
@@ -107,16 +139,13 @@ Dims padded(Dims dims, size_t rank) {
 
 extern "C" {
 
-int32_t bh_plan_activation(bh_plan *plan, int32_t x, bh_activation activation) {
-  return plan->guarded([&] {
-    return add_eltwise(plan, "Activation", x, eltwise_algorithm(activation), low_of(activation),
-                       high_of(activation));
-  });
+int32_t bh_plan_activation(bh_plan *plan, int32_t x, const bh_activation *functions,
+                           int32_t count) {
+  return plan->guarded([&] { return add_functions(plan, "Activation", x, functions, count); });
 }
 
 int32_t bh_plan_linear(bh_plan *plan, int32_t x, float alpha, float beta) {
-  return plan->guarded(
-      [&] { return add_eltwise(plan, "Linear", x, algorithm::eltwise_linear, alpha, beta); });
+  return plan->guarded([&] { return add_line(plan, "Linear", x, alpha, beta); });
 }
 
 int32_t bh_plan_activation_backward(bh_plan *plan, int32_t dy, int32_t y,
@@ -125,7 +154,7 @@ int32_t bh_plan_activation_backward(bh_plan *plan, int32_t dy, int32_t y,
     const int32_t result = plan->unflattened(y);
     if (result != y) dy = plan->with_dims(dy, plan->at(result).dims);
     const auto layout = plan->at(result).layout;
-    const float low = low_of(activation), high = high_of(activation);
+    const float low = activation.alpha, high = activation.beta;
     dnnl::eltwise_forward::primitive_desc hint(
         {prop_kind::forward_training, eltwise_algorithm(activation), layout, low, high}, engine());
     dnnl::eltwise_backward::primitive_desc description(

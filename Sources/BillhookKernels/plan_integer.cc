@@ -43,8 +43,8 @@ Epilogue epilogue(const bh_requantize &out, int64_t outputs) {
   float low = -std::numeric_limits<float>::infinity(), high = -low;
   if (out.activation.kind == BH_ACTIVATION_RELU) low = 0;
   if (out.activation.kind == BH_ACTIVATION_CLIP) {
-    low = out.activation.low;
-    high = out.activation.high;
+    low = out.activation.alpha;
+    high = out.activation.beta;
   }
   if (out.out_type != BH_TYPE_F32) {
     // Division keeps the order, so it does not matter which side of it the bounds are on.
@@ -184,7 +184,7 @@ int32_t bh_plan_conv_integer(bh_plan *plan, int32_t x, int32_t x_zero_point, int
     const int32_t y = plan->add_intermediate(ys, channels_last(ys, data_type(out->out_type)));
     auto activated = [=](int32_t value) {
       return out->activation.kind == BH_ACTIVATION_SIGMOID
-                 ? bh_plan_activation(plan, value, out->activation)
+                 ? bh_plan_activation(plan, value, &out->activation, 1)
                  : value;
     };
     for (int64_t group = 0; group < g.groups; group++) {
@@ -311,7 +311,7 @@ int32_t bh_plan_dense_integer(bh_plan *plan, int32_t x, int32_t x_zero_point, in
                        [&](int64_t begin, int64_t end) { run_integer(task, begin, end); });
     });
     if (out->activation.kind != BH_ACTIVATION_SIGMOID) return y;
-    return bh_plan_activation(plan, y, out->activation);
+    return bh_plan_activation(plan, y, &out->activation, 1);
   });
 }
 

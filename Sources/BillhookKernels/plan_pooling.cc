@@ -1,8 +1,7 @@
 // Pooling, forward and backward.
 #include "plan_pooling.h"
 
-#include <limits>
-#include <optional>
+#include <cmath>
 
 #include "max_pool.h"
 #include "plan.h"
@@ -11,20 +10,6 @@
 using namespace billhook;
 
 namespace billhook {
-
-std::optional<PoolBounds> bounds_of(const bh_activation &activation) {
-  const float infinity = std::numeric_limits<float>::infinity();
-  switch (activation.kind) {
-    case BH_ACTIVATION_NONE:
-      return PoolBounds{-infinity, infinity};
-    case BH_ACTIVATION_RELU:
-      return PoolBounds{0, infinity};
-    case BH_ACTIVATION_CLIP:
-      return PoolBounds{activation.low, activation.high};
-    default:
-      return std::nullopt;
-  }
-}
 
 std::optional<PoolShape> pool_shape(const Dims &xs, const Dims &ys, const bh_window &window,
                                     int64_t planes, int64_t block) {
@@ -119,24 +104,23 @@ std::shared_ptr<OwnPool> own_pool(bh_plan *plan, int32_t x, int32_t y, const bh_
   return std::make_shared<OwnPool>(OwnPool{*shape, where});
 }
 
-// Max pooling, activation and quantization by our own kernels, when they can.
+// Max pooling, bounds and quantization by our own kernels, when they can.
 std::optional<int32_t> pool_in_one_pass(bh_plan *plan, int32_t x, const bh_window &window,
-                                        const int64_t *out_dims, const bh_activation &activation,
+                                        const int64_t *out_dims, bh_bounds bounds,
                                         const bh_quantization *quantization) {
   const Dims xs = plan->at(x).dims;
   const Dims ys = dims_of(static_cast<int32_t>(xs.size()), out_dims);
   const auto shape = blocked_pool(plan, x, ys, window);
-  const auto bounds = bounds_of(activation);
-  if (!shape || !bounds) return std::nullopt;
+  if (!shape) return std::nullopt;
   if (!quantization) {
     // The channels that fill the last block stay 0.
-    if (bounds->low > 0 || bounds->high < 0) return std::nullopt;
+    if (bounds.low > 0 || bounds.high < 0) return std::nullopt;
     const memory::desc layout(
         ys, memory::data_type::f32,
         shape->block == 8 ? memory::format_tag::nChw8c : memory::format_tag::nChw16c);
     const int32_t y = plan->add_intermediate(ys, layout);
     plan->add_call("MaxPool", {x}, {y}, [=] {
-      max_pool(*shape, *bounds, static_cast<const float *>(plan->data(x)),
+      max_pool(*shape, bounds, static_cast<const float *>(plan->data(x)),
                static_cast<float *>(plan->data(y)));
     });
     return y;
@@ -147,7 +131,7 @@ std::optional<int32_t> pool_in_one_pass(bh_plan *plan, int32_t x, const bh_windo
   const int32_t zero_point = quantization->zero_point;
   const int32_t q = plan->add_intermediate(ys, channels_last(ys, data_type(quantization->type)));
   plan->add_call("MaxPoolQuantize", {x}, {q}, [=] {
-    max_pool_quantized(*shape, *bounds, xs[1], static_cast<const float *>(plan->data(x)), scale,
+    max_pool_quantized(*shape, bounds, xs[1], static_cast<const float *>(plan->data(x)), scale,
                        zero_point, range, plan->data(q));
   });
   return q;
@@ -216,13 +200,14 @@ int32_t bh_plan_pool(bh_plan *plan, int32_t x, int32_t kind, const bh_window *wi
 }
 
 int32_t bh_plan_max_pool(bh_plan *plan, int32_t x, const bh_window *window, const int64_t *out_dims,
-                         bh_activation activation, const bh_quantization *quantization) {
+                         bh_bounds bounds, const bh_quantization *quantization) {
   return plan->guarded([&]() -> int32_t {
-    if (const auto own = pool_in_one_pass(plan, x, *window, out_dims, activation, quantization))
+    if (const auto own = pool_in_one_pass(plan, x, *window, out_dims, bounds, quantization))
       return *own;
     int32_t y = bh_plan_pool(plan, x, BH_POOL_MAX, window, out_dims, 0);
-    if (y >= 0 && activation.kind != BH_ACTIVATION_NONE)
-      y = bh_plan_activation(plan, y, activation);
+    const bh_activation cut{BH_ACTIVATION_CLIP, bounds.low, bounds.high};
+    if (y >= 0 && (std::isfinite(bounds.low) || std::isfinite(bounds.high)))
+      y = bh_plan_activation(plan, y, &cut, 1);
     if (y < 0 || !quantization) return y;
     return bh_plan_quantize(plan, y, quantization->type, &quantization->scale,
                             &quantization->zero_point, 1, 0);

@@ -10,9 +10,6 @@
 
 namespace billhook {
 
-// What an activation cuts a maximum to, when that is all that it does.
-std::optional<PoolBounds> bounds_of(const bh_activation &activation);
-
 // A pooling over the last two of four axes without holes, or nothing; also when a window lies
 // wholly in the padding, where there is no maximum.
 std::optional<PoolShape> pool_shape(const Dims &xs, const Dims &ys, const bh_window &window,

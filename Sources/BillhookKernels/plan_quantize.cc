@@ -137,8 +137,8 @@ int32_t bh_plan_add_integer(bh_plan *plan, int32_t a, float a_scale, int32_t a_z
     float low = -infinity, high = infinity;
     if (activation.kind == BH_ACTIVATION_RELU) low = 0;
     if (activation.kind == BH_ACTIVATION_CLIP) {
-      low = activation.low;
-      high = activation.high;
+      low = activation.alpha;
+      high = activation.beta;
     }
     plan->add_call("AddInteger", {a, b}, {y}, [=] {
       const QuantizedSpan left{a_type, plan->data(a), a_scale, a_zero_point};

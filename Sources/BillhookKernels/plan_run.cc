@@ -52,6 +52,11 @@ void bh_plan::lay_out() {
     for (int value : operations[i].reads) touch(value);
     for (int value : operations[i].writes) touch(value);
   }
+  // Constants that were packed for good are not needed in their own order any more.
+  for (Value &value : values) {
+    const Value &root = values[value.root];
+    if (value.kind == Kind::constant && root.last < 0 && !root.kept) value.own.reset();
+  }
   // Element-wise results take the bytes of an operand that dies with the operation.
   std::vector<int> moved(values.size());
   for (size_t i = 0; i < moved.size(); i++) moved[i] = values[i].root;

@@ -75,27 +75,30 @@ int32_t add_convolution(bh_plan *plan, const char *name, const WinogradShape &sh
 }  // namespace
 
 int32_t winograd_conv(bh_plan *plan, int32_t x, int32_t w, int32_t bias, const bh_window &window,
-                      const Dims &y_dims, int32_t residual, bh_activation activation) {
+                      const Dims &y_dims, int32_t residual, const bh_activation *functions,
+                      int32_t count) {
   const Dims x_dims = plan->at(x).dims;
   if (!fits(x_dims, plan->at(w).dims, window)) return BH_PLAN_NONE;
   const WinogradShape shape = shape_of(x_dims, y_dims, window.pad_begin[0], window.pad_begin[1]);
   if (shape.tile == 0) return BH_PLAN_NONE;
   if (residual != BH_PLAN_NONE) residual = plan->in_layout(residual, blocked(y_dims));
   float low = -kInfinity, high = kInfinity;
-  bool fused = true;
-  if (activation.kind == BH_ACTIVATION_RELU) {
+  // Anything else would not leave the padding channels at zero.
+  if (count > 0 && functions->kind == BH_ACTIVATION_RELU) {
     low = 0;
-  } else if (activation.kind == BH_ACTIVATION_CLIP && activation.low <= 0 && activation.high >= 0) {
-    low = activation.low;
-    high = activation.high;
-  } else {
-    // Anything else would not leave the padding channels at zero.
-    fused = activation.kind == BH_ACTIVATION_NONE;
+    functions++;
+    count--;
+  } else if (count > 0 && functions->kind == BH_ACTIVATION_CLIP && functions->alpha <= 0 &&
+             functions->beta >= 0) {
+    low = functions->alpha;
+    high = functions->beta;
+    functions++;
+    count--;
   }
   const int32_t weights = weights_value(plan, shape, w, false);
   const int32_t y =
       add_convolution(plan, "ConvWinograd", shape, x, weights, bias, residual, low, high, y_dims);
-  return fused ? y : bh_plan_activation(plan, y, activation);
+  return bh_plan_activation(plan, y, functions, count);
 }
 
 int32_t winograd_backward_data(bh_plan *plan, int32_t dy, int32_t w, int32_t x,

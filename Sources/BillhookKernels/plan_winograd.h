@@ -9,9 +9,10 @@
 
 namespace billhook {
 
-// y = activation(conv(x, w) + bias + residual), or BH_PLAN_NONE when the shapes do not fit.
+// y = functions(conv(x, w) + bias + residual), or BH_PLAN_NONE when the shapes do not fit.
 int32_t winograd_conv(bh_plan *plan, int32_t x, int32_t w, int32_t bias, const bh_window &window,
-                      const Dims &y_dims, int32_t residual, bh_activation activation);
+                      const Dims &y_dims, int32_t residual, const bh_activation *functions,
+                      int32_t count);
 // The gradient by x, or BH_PLAN_NONE.
 int32_t winograd_backward_data(bh_plan *plan, int32_t dy, int32_t w, int32_t x,
                                const bh_window &window);

@@ -145,7 +145,8 @@ public final class InferencePlan {
   }
 
   /// The operators that kernels run; all others are computed on the host.
-  public static let kernelOperators: [String] = ForwardRules.table.keys.sorted()
+  public static let kernelOperators: [String] = ForwardRules.table.keys
+    .filter { $0 != PatternSearch.attention }.sorted()
 
   /// Bytes of intermediate values in the compiled regions, shared by their lifetimes.
   public var arenaBytes: Int { steps.reduce(0) { $0 + $1.piece.arenaBytes } }

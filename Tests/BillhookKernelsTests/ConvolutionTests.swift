@@ -93,7 +93,7 @@ struct ConvolutionRun {
     let gradient = bh_plan_constant(plan, BH_TYPE_F32, 4, subject.yShape, dy)
     var window = subject.window
     let output = bh_plan_conv(
-      plan, input, weight, offset, &window, other ?? BH_PLAN_NONE, activation)
+      plan, input, weight, offset, &window, other ?? BH_PLAN_NONE, [activation], 1)
     let back = bh_plan_conv_backward_data(plan, gradient, weight, input, &window)
     y = [Float](repeating: .nan, count: dy.count)
     dx = [Float](repeating: .nan, count: x.count)
@@ -111,7 +111,7 @@ struct ConvolutionRun {
 }
 
 @Suite struct ConvolutionTests {
-  static let none = bh_activation(kind: BH_ACTIVATION_NONE, low: 0, high: 0)
+  static let none = bh_activation(kind: BH_ACTIVATION_NONE, alpha: 0, beta: 0)
 
   /// Channels on both sides of blocks and vectors; sizes on both sides of tiles of 4 and of 2;
   /// every padding that a window of 3 can have.
@@ -184,10 +184,10 @@ struct ConvolutionRun {
 
   /// Of the second one the padding channels would not stay zero, were it fused.
   static let activations: [bh_activation] = [
-    .init(kind: BH_ACTIVATION_RELU, low: 0, high: 0),
-    .init(kind: BH_ACTIVATION_CLIP, low: 0.5, high: 2),
-    .init(kind: BH_ACTIVATION_CLIP, low: -1, high: 6),
-    .init(kind: BH_ACTIVATION_SIGMOID, low: 0, high: 0),
+    .init(kind: BH_ACTIVATION_RELU, alpha: 0, beta: 0),
+    .init(kind: BH_ACTIVATION_CLIP, alpha: 0.5, beta: 2),
+    .init(kind: BH_ACTIVATION_CLIP, alpha: -1, beta: 6),
+    .init(kind: BH_ACTIVATION_SIGMOID, alpha: 0, beta: 0),
   ]
 
   @Test(arguments: activations.indices)
@@ -203,7 +203,7 @@ struct ConvolutionRun {
     let expected = run(Self.none).map { value -> Double in
       switch activation.kind {
       case BH_ACTIVATION_RELU: Double(max(value, 0))
-      case BH_ACTIVATION_CLIP: Double(min(max(value, activation.low), activation.high))
+      case BH_ACTIVATION_CLIP: Double(min(max(value, activation.alpha), activation.beta))
       default: 1 / (1 + exp(-Double(value)))
       }
     }

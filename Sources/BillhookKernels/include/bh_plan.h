@@ -13,6 +13,8 @@
 
 #include <stdint.h>
 
+#include "bh_activation.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -38,16 +40,6 @@ typedef struct bh_window {
   int64_t pad_end[3];
   int64_t groups;              // convolution only
 } bh_window;
-
-#define BH_ACTIVATION_NONE 0
-#define BH_ACTIVATION_RELU 1
-#define BH_ACTIVATION_CLIP 2   // to [low, high]
-#define BH_ACTIVATION_SIGMOID 3
-
-typedef struct bh_activation {
-  int32_t kind;
-  float low, high;             // CLIP only
-} bh_activation;
 
 #define BH_BINARY_ADD 0
 #define BH_BINARY_MUL 1
@@ -76,25 +68,40 @@ int32_t bh_plan_parameter(bh_plan *plan, int32_t rank, const int64_t *dims, cons
 
 // --- Layers --------------------------------------------------------------------------------------
 
-// y = activation(conv(x, w) + bias + residual). bias [O] and residual (shape of y) may be NONE.
+// y = functions(conv(x, w) + bias + residual). bias [O] and residual (shape of y) may be NONE; the
+// `count` functions are applied one after the other.
 int32_t bh_plan_conv(bh_plan *plan, int32_t x, int32_t w, int32_t bias, const bh_window *window,
-                     int32_t residual, bh_activation activation);
+                     int32_t residual, const bh_activation *functions, int32_t count);
 int32_t bh_plan_conv_backward_data(bh_plan *plan, int32_t dy, int32_t w, int32_t x,
                                    const bh_window *window);
 // Writes dw in the layout of w, and db [O] unless `bias` is NONE.
 int32_t bh_plan_conv_backward_weights(bh_plan *plan, int32_t dy, int32_t x, int32_t w, int32_t bias,
                                       const bh_window *window, int32_t *dw, int32_t *db);
 
-// y[N, O] = activation(x[N, K] . w^T + bias); w is [O, K].
-int32_t bh_plan_dense(bh_plan *plan, int32_t x, int32_t w, int32_t bias, bh_activation activation);
+// y[N, O] = functions(x[N, K] . w^T + bias + residual); w is [O, K]. bias and residual may be NONE.
+int32_t bh_plan_dense(bh_plan *plan, int32_t x, int32_t w, int32_t bias, int32_t residual,
+                      const bh_activation *functions, int32_t count);
 int32_t bh_plan_dense_backward_data(bh_plan *plan, int32_t dy, int32_t w, int32_t x);
 int32_t bh_plan_dense_backward_weights(bh_plan *plan, int32_t dy, int32_t x, int32_t w, int32_t bias,
                                        int32_t *dw, int32_t *db);
 
+// y = functions(transposed convolution of x by w + bias); w is [C, M / groups, K...]. The padding
+// behind each axis follows from out_dims.
+int32_t bh_plan_deconv(bh_plan *plan, int32_t x, int32_t w, int32_t bias, const bh_window *window,
+                       const int64_t *out_dims, const bh_activation *functions, int32_t count);
+
 // C[..., M, N] = A[..., M, K] . B[..., K, N]; a flag swaps the last two axes of a factor first.
-// The leading axes broadcast.
+// The leading axes broadcast. The functions are applied to the product.
 int32_t bh_plan_matmul(bh_plan *plan, int32_t a, int32_t b, int32_t transpose_a,
-                       int32_t transpose_b);
+                       int32_t transpose_b, const bh_activation *functions, int32_t count);
+
+// Attention of many heads: softmax(scale q . k^T + mask) . v. q, k, v have four axes; `orders` tells,
+// four numbers for each, which of them are image, head, query and element of q; image, head, element
+// and key of k; image, head, key and element of v; and of which of image, head, query and element
+// each axis of the result is. The elements of a head lie side by side in all. mask may be NONE, and
+// broadcasts to [image, head, query, key] but along the keys.
+int32_t bh_plan_attention(bh_plan *plan, int32_t q, int32_t k, int32_t v, int32_t mask,
+                          const int32_t *orders, float scale);
 
 #define BH_RECURRENT_SIMPLE 0
 #define BH_RECURRENT_GRU 1
@@ -142,6 +149,12 @@ int32_t bh_plan_batch_norm_training(bh_plan *plan, int32_t x, int32_t scale, int
 int32_t bh_plan_batch_norm_backward(bh_plan *plan, int32_t y, int32_t dy, int32_t *dscale,
                                     int32_t *dshift);
 
+// Over the axes from `axis` on: (x - mean) / sqrt(variance + epsilon) * scale + shift, or without
+// the mean, x / sqrt(mean square + epsilon) * scale + shift. scale and shift have an element for each
+// of a row, and may be NONE.
+int32_t bh_plan_layer_norm(bh_plan *plan, int32_t x, int32_t scale, int32_t shift, int32_t axis,
+                           float epsilon, int32_t subtract_mean);
+
 // --- Pooling, activations, arithmetic --------------------------------------------------------------
 
 int32_t bh_plan_pool(bh_plan *plan, int32_t x, int32_t kind, const bh_window *window,
@@ -153,20 +166,26 @@ typedef struct bh_quantization {
   int32_t zero_point;
 } bh_quantization;
 
-// quantize(activation(max pooling of x)), in one pass where the layouts allow it; null leaves floats.
-// For inference.
+// What a maximum is cut to, from the bottom first; infinities cut nothing.
+typedef struct bh_bounds {
+  float low, high;
+} bh_bounds;
+
+// quantize(cut(max pooling of x)), in one pass where the layouts allow it; null leaves floats. For
+// inference.
 int32_t bh_plan_max_pool(bh_plan *plan, int32_t x, const bh_window *window, const int64_t *out_dims,
-                         bh_activation activation, const bh_quantization *quantization);
-// quantize(max pooling(activation(convolution))): a convolution and the pooling behind it, in one pass
-// where there are few channels to read, else one after the other. For inference; w is a constant.
+                         bh_bounds bounds, const bh_quantization *quantization);
+// quantize(cut(max pooling(convolution))): a convolution and the pooling behind it, in one pass where
+// there are few channels to read, else one after the other. For inference; w is a constant.
 int32_t bh_plan_conv_pool(bh_plan *plan, int32_t x, int32_t w, int32_t bias, const bh_window *window,
-                          bh_activation activation, const bh_window *pooling,
-                          const int64_t *out_dims, const bh_quantization *quantization);
+                          const bh_window *pooling, const int64_t *out_dims, bh_bounds bounds,
+                          const bh_quantization *quantization);
 // y: what bh_plan_pool returned for x, in training.
 int32_t bh_plan_pool_backward(bh_plan *plan, int32_t dy, int32_t y, int32_t x);
 
-int32_t bh_plan_activation(bh_plan *plan, int32_t x, bh_activation activation);
-// From y = activation(x) and dy. The gradient of CLIP is 0 at both ends.
+// The functions, one after the other, of each element.
+int32_t bh_plan_activation(bh_plan *plan, int32_t x, const bh_activation *functions, int32_t count);
+// From y = activation(x) and dy, for RELU, CLIP and SIGMOID. The gradient of CLIP is 0 at both ends.
 int32_t bh_plan_activation_backward(bh_plan *plan, int32_t dy, int32_t y, bh_activation activation);
 
 // Element-wise with ONNX (NumPy) broadcasting; out_dims is the broadcast shape.
@@ -178,6 +197,10 @@ int32_t bh_plan_linear(bh_plan *plan, int32_t x, float alpha, float beta);
 // of a broadcast.
 int32_t bh_plan_reduce_to(bh_plan *plan, int32_t x, int32_t rank, const int64_t *dims);
 
+// A reduction (BH_REDUCE_*) over `axes` neighbouring axes from `first` on; out_dims may keep them.
+int32_t bh_plan_reduce(bh_plan *plan, int32_t x, int32_t kind, int32_t first, int32_t axes,
+                       int32_t rank, const int64_t *out_dims);
+
 int32_t bh_plan_softmax(bh_plan *plan, int32_t x, int32_t axis);
 int32_t bh_plan_softmax_backward(bh_plan *plan, int32_t dy, int32_t y, int32_t axis);
 
@@ -185,6 +208,17 @@ int32_t bh_plan_softmax_backward(bh_plan *plan, int32_t dy, int32_t y, int32_t a
 int32_t bh_plan_dropout(bh_plan *plan, int32_t x, float ratio, uint64_t seed, uint64_t stream);
 // y: what bh_plan_dropout returned.
 int32_t bh_plan_dropout_backward(bh_plan *plan, int32_t dy, int32_t y);
+
+// How one axis is resized: of each of `out` places `taps` places of the input with their weights, one
+// after the other. The arrays are copied.
+typedef struct bh_resize_axis {
+  int64_t out, taps;
+  const int32_t *indices;      // [out, taps]
+  const float *weights;        // [out, taps]
+} bh_resize_axis;
+
+// Resizes the last two axes of x [N, C, H, W]; axes: those two.
+int32_t bh_plan_resize(bh_plan *plan, int32_t x, const bh_resize_axis *axes);
 
 // --- Shapes --------------------------------------------------------------------------------------
 

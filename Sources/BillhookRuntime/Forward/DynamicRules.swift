@@ -81,7 +81,7 @@ enum DynamicRules {
         input, zeroPoint: zero, zeroValue: zeroValue, weight: weight, weightZeroPoint: weightZero,
         window: convolving,
         output: Requantization(
-          scale: Array(repeating: 1, count: outputs), bias: nil, activation: .none, target: nil),
+          scale: Array(repeating: 1, count: outputs), bias: nil, activation: nil, target: nil),
         shape))
   }
 

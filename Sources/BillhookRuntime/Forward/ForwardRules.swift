@@ -5,15 +5,18 @@ internal import OrderedCollections
 
 /// How each operator becomes operations of a plan: the table that an operator is added to.
 enum ForwardRules {
-  /// Adds a step's operations and returns its output, with `activation` and `quantize` applied.
+  /// Adds a step's operations and returns its output, with its functions and `quantize` applied.
   typealias Rule = @Sendable (Lowering, Step) throws(RuntimeError) -> LoweredValue
 
-  static let table: [String: Rule] = [
+  static let table: [String: Rule] = layers.merging(
+    Activation.operators.map { ($0, activation) }, uniquingKeysWith: { own, _ in own })
+
+  private static let layers: [String: Rule] = [
     "Conv": LayerRules.conv,
     "Gemm": LayerRules.gemm,
     "MatMul": LayerRules.matmul,
     "BatchNormalization": LayerRules.batchNorm,
-    "Relu": activation, "Sigmoid": activation, "Clip": activation,
+    "LayerNormalization": RowRules.layerNorm, "RMSNormalization": RowRules.layerNorm,
     "Add": add, "Sub": binary, "Mul": binary, "Div": binary,
     "MaxPool": maxPool, "AveragePool": averagePool, "GlobalAveragePool": globalAveragePool,
     "Softmax": softmax,
@@ -22,6 +25,14 @@ enum ForwardRules {
     "Flatten": ShapeRules.reshape, "Reshape": ShapeRules.reshape,
     "Squeeze": ShapeRules.reshape, "Unsqueeze": ShapeRules.reshape,
     "Transpose": ShapeRules.transpose, "Concat": ShapeRules.concat,
+    "Squeeze": ShapeRules.reshape, "Unsqueeze": ShapeRules.reshape, "Slice": ShapeRules.slice,
+    "Split": ShapeRules.split,
+    "ReduceMax": RowRules.reduce, "ReduceMean": RowRules.reduce, "ReduceMin": RowRules.reduce,
+    "ReduceSum": RowRules.reduce, "ReduceL1": RowRules.reduce, "ReduceL2": RowRules.reduce,
+    "ReduceSumSquare": RowRules.reduce,
+    PatternSearch.attention: AttentionRules.attention,
+    "ConvTranspose": SamplingRules.deconv, "Resize": SamplingRules.resize,
+    "Upsample": SamplingRules.resize,
     "QuantizeLinear": IntegerRules.quantize, "DequantizeLinear": IntegerRules.dequantize,
     "DynamicQuantizeLinear": DynamicRules.quantize,
     "ConvInteger": DynamicRules.conv, "MatMulInteger": DynamicRules.matmul,
@@ -99,22 +110,37 @@ enum ForwardRules {
         node: step.node.displayName, op: step.node.op, found: "bounds that are computed",
         expected: "constant bounds")
     }
-    return .computed(try l.plan.activation(try l.float(step.node.inputs[0]), activation))
+    let x = try l.float(step.node.inputs[0])
+    guard l.shape(step.node.outputs[0]) == x.shape else {
+      throw .unsupportedForm(
+        node: step.node.displayName, op: step.node.op, found: "an operand with more axes",
+        expected: "a single number")
+    }
+    return .computed(try l.plan.activation(x, [activation] + step.activations))
   }
 
   private static func add(_ l: Lowering, _ step: Step) throws(RuntimeError) -> LoweredValue {
     if let integers = try IntegerRules.add(l, step) { return integers }
-    return try l.finish(binary(l, step, BH_BINARY_ADD), step)
+    return try binary(l, step)
   }
 
   private static func binary(_ l: Lowering, _ step: Step) throws(RuntimeError) -> LoweredValue {
+    if l.mode == .inference,
+      let line = Activation.line(
+        step.node, constant: { l.constant($0) }, rank: { l.shape($0).count })
+    {
+      let x = try l.float(step.node.inputs[line.argument])
+      return try l.quantized(
+        try l.plan.activation(x, [line.function] + step.activations), step)
+    }
     let kind =
       switch step.node.op {
+      case "Add": BH_BINARY_ADD
       case "Sub": BH_BINARY_SUB
       case "Div": BH_BINARY_DIV
       default: BH_BINARY_MUL
       }
-    return .computed(try binary(l, step, kind))
+    return try l.finish(try binary(l, step, kind), step)
   }
 
   private static func binary(
@@ -132,7 +158,7 @@ enum ForwardRules {
   }
 
   private static func maxPool(_ l: Lowering, _ step: Step) throws(RuntimeError) -> LoweredValue {
-    try l.refuseSecondOutput(step.node, "indices")
+    try l.refuseOtherOutputs(step.node, "indices")
     let window = try l.poolingWindow(step.node)
     let shape = l.shape(step.node.outputs[0])
     // The maximum of integers is the integer of the maximum: a scale is positive.
@@ -146,8 +172,8 @@ enum ForwardRules {
     guard l.mode == .inference else {
       return .computed(try l.plan.pool(x, BH_POOL_MAX, window, shape, training: true))
     }
-    return try l.pooled(step.node, step) { window, target, shape throws(RuntimeError) in
-      try l.plan.maxPool(x, window, step.activation, target, shape)
+    return try l.pooled(step.node, step) { window, bounds, target, shape throws(RuntimeError) in
+      try l.plan.maxPool(x, window, bounds, target, shape)
     }
   }
 
@@ -187,7 +213,7 @@ enum ForwardRules {
   }
 
   private static func dropout(_ l: Lowering, _ step: Step) throws(RuntimeError) -> LoweredValue {
-    try l.refuseSecondOutput(step.node, "mask")
+    try l.refuseOtherOutputs(step.node, "mask")
     let ratio =
       l.constant(step.node.input(1))?.floats().first ?? step.node.float("ratio", default: 0.5)
     guard l.mode == .training, ratio > 0 else { return try ShapeRules.identity(l, step) }
@@ -225,22 +251,25 @@ extension Lowering {
   /// Applies what was fused behind a step and its kernel could not do itself.
   func finish(_ value: PlanValue, _ step: Step) throws(RuntimeError) -> LoweredValue {
     var value = value
-    if step.activation != .none { value = try plan.activation(value, step.activation) }
+    value = try plan.activation(value, step.activations)
     guard let node = step.quantize else { return .computed(value) }
     return .computed(try plan.quantize(value, try grid(node, valueType: nil)))
   }
 
   /// The output of a step with a max pooling in it: `make` gets the pooling's window, what its result
-  /// is quantized to when that is one grid for the whole tensor, and its shape.
+  /// is cut to, what it is quantized to when that is one grid for the whole tensor, and its shape.
   func pooled(
     _ pool: Node, _ step: Step,
-    _ make: (Window, QuantizationGrid?, [Int]) throws(RuntimeError) -> PlanValue
+    _ make: (
+      Window, ClosedRange<Float>, QuantizationGrid?, [Int]
+    ) throws(RuntimeError) -> PlanValue
   ) throws(RuntimeError) -> LoweredValue {
     let grid = try step.quantize.map { node throws(RuntimeError) in
       try self.grid(node, valueType: nil)
     }
     let target = grid.flatMap { $0.isPerTensor ? $0 : nil }
-    let y = try make(try poolingWindow(pool), target, shape(pool.outputs[0]))
+    let bounds = step.activations.first?.bounds ?? -.infinity ... .infinity
+    let y = try make(try poolingWindow(pool), bounds, target, shape(pool.outputs[0]))
     guard let grid, target == nil else { return .computed(y) }
     return .computed(try plan.quantize(y, grid))
   }
@@ -254,13 +283,15 @@ extension Lowering {
     }
   }
 
-  func refuseSecondOutput(_ node: Node, _ what: String) throws(RuntimeError) {
-    guard node.outputs.count > 1, !node.outputs[1].isEmpty,
-      graph.nodes.contains(where: { $0.inputs.contains(node.outputs[1]) })
-        || graph.outputs.contains(where: { $0.name == node.outputs[1] })
-    else { return }
-    throw .unsupportedForm(
-      node: node.displayName, op: node.op, found: "its \(what) read by somebody",
-      expected: "the first output")
+  func refuseOtherOutputs(_ node: Node, _ what: String) throws(RuntimeError) {
+    for output in node.outputs.dropFirst() where !output.isEmpty {
+      guard
+        graph.nodes.contains(where: { $0.inputs.contains(output) })
+          || graph.outputs.contains(where: { $0.name == output })
+      else { continue }
+      throw .unsupportedForm(
+        node: node.displayName, op: node.op, found: "its \(what) read by somebody",
+        expected: "the first output")
+    }
   }
 }

@@ -45,7 +45,7 @@ enum IntegerRules {
     let outputs = weight.shape[0]
     let weightScale = spread(weightGrid.scale, outputs)
     var bias: [Float]?
-    if let name = node.op == "MatMul" ? nil : node.input(2) {
+    if let name = node.op == "MatMul" ? step.bias : node.input(2) {
       switch l.value(name) {
       case .constant(let tensor)?: bias = tensor.floats()
       case .dequantizedConstant(let integers, let grid)?:
@@ -57,16 +57,21 @@ enum IntegerRules {
       try l.grid(node, valueType: nil)
     }
     let zeros = weightGrid.zeroPoint.allSatisfy { $0 == 0 }
-    // The kernel writes neither a grid along an axis nor a sigmoid; its output stays float then.
-    let fused = target.map { $0.isPerTensor && step.activation != .sigmoid } ?? true
+    // The kernel writes neither a grid along an axis nor more than one activation, nor a sigmoid's
+    // integers; its output stays float then.
+    let isOne = step.activations.count <= 1 && step.activations.allSatisfy(\.isForIntegers)
+    let fused =
+      target.map { $0.isPerTensor && isOne && step.activations != [.sigmoid] } ?? isOne
     let output = Requantization(
-      scale: weightScale.map { $0 * inputGrid.scale[0] }, bias: bias, activation: step.activation,
-      target: fused ? target : nil)
+      scale: weightScale.map { $0 * inputGrid.scale[0] }, bias: bias,
+      activation: isOne ? step.activations.first : nil, target: fused ? target : nil)
     let y = try l.plan.integerLayer(
       x, zeroPoint: inputGrid.zeroPoint[0], weight: weight,
       weightZeroPoint: zeros ? nil : spread(weightGrid.zeroPoint, outputs), window: convolving,
       output: output, l.shape(node.outputs[0]))
-    return .computed(fused ? y : try l.plan.quantize(y, target!))
+    let value = isOne ? y : try l.plan.activation(y, step.activations)
+    guard !fused, let target else { return .computed(value) }
+    return .computed(try l.plan.quantize(value, target))
   }
 
   /// An Add of two quantized values of one shape whose sum is quantized again, or nil.
@@ -77,8 +82,11 @@ enum IntegerRules {
       a.shape == b.shape
     else { return nil }
     let target = try l.grid(node, valueType: nil)
-    guard target.isPerTensor else { return nil }
-    return .computed(try l.plan.addInteger(a, aGrid, b, bGrid, step.activation, target))
+    guard target.isPerTensor, step.activations.count <= 1,
+      step.activations.allSatisfy(\.isForIntegers)
+    else { return nil }
+    return .computed(
+      try l.plan.addInteger(a, aGrid, b, bGrid, step.activations.first, target))
   }
 
   private static func spread<Number>(_ values: [Number], _ count: Int) -> [Number] {

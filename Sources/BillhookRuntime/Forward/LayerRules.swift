@@ -15,13 +15,13 @@ enum LayerRules {
     let weight = try l.parameter(node.inputs[1])
     let bias = try node.input(2).map { name throws(RuntimeError) in try l.parameter(name) }
     if let pool = step.pool {
-      return try l.pooled(pool, step) { window, target, shape throws(RuntimeError) in
-        try l.plan.convPool(x, weight, bias, convolving, step.activation, window, target, shape)
+      return try l.pooled(pool, step) { window, bounds, target, shape throws(RuntimeError) in
+        try l.plan.convPool(x, weight, bias, convolving, window, bounds, target, shape)
       }
     }
     let residual = try step.residual.map { name throws(RuntimeError) in try l.float(name) }
     let y = try l.plan.conv(
-      x, weight, bias, convolving, residual: residual, step.activation, l.shape(node.outputs[0]))
+      x, weight, bias, convolving, residual: residual, step.activations, l.shape(node.outputs[0]))
     return try l.quantized(y, step)
   }
 
@@ -36,8 +36,9 @@ enum LayerRules {
         try l.plan.reshape(try l.parameter(name), [shape[1]])
       }
       let weight = try l.denseWeight(node.inputs[1], transposed: !form.transposesB)
+      let residual = try step.residual.map { name throws(RuntimeError) in try l.float(name) }
       let y = try l.plan.dense(
-        try l.float(node.inputs[0]), weight, bias, step.activation, shape)
+        try l.float(node.inputs[0]), weight, bias, residual: residual, step.activations, shape)
       return try l.quantized(y, step)
     }
     var y = try l.plan.matmul(
@@ -49,6 +50,7 @@ enum LayerRules {
       if form.beta != 1 { bias = try l.plan.linear(bias, alpha: form.beta, beta: 0) }
       y = try l.plan.add(y, bias, shape)
     }
+    if let name = step.residual { y = try l.plan.add(y, try l.float(name), shape) }
     return try l.finish(y, step)
   }
 
@@ -62,21 +64,26 @@ enum LayerRules {
         expected: "matrices")
     }
     guard b.count == 2, l.constant(right) != nil || l.isConstantInteger(right) else {
-      return try l.finish(
-        try l.plan.matmul(try l.parameter(left), try l.parameter(right), shape), step)
+      let y = try l.plan.matmul(
+        try l.parameter(left), try l.parameter(right), shape, step.activations)
+      return try l.quantized(y, step)
     }
     if a.count == 2, let integers = try IntegerRules.layer(l, step, nil) { return integers }
     // Rows are independent, so all leading axes are one.
     let rows = a.dropLast().reduce(1, *)
     let x = try l.plan.reshape(try l.float(left), [rows, b[0]])
-    let y: PlanValue
     if l.mode == .training {
-      y = try l.plan.matmul(x, try l.parameter(right), [rows, b[1]])
-    } else {
-      let weight = try l.denseWeight(right, transposed: true)
-      y = try l.plan.dense(x, weight, nil, .none, [rows, b[1]])
+      let y = try l.plan.matmul(x, try l.parameter(right), [rows, b[1]])
+      return try l.finish(try l.plan.reshape(y, shape), step)
     }
-    return try l.finish(try l.plan.reshape(y, shape), step)
+    let bias = try step.bias.map { name throws(RuntimeError) in try l.float(name) }
+    let residual = try step.residual.map { name throws(RuntimeError) in
+      try l.plan.reshape(try l.float(name), [rows, b[1]])
+    }
+    let y = try l.plan.dense(
+      x, try l.denseWeight(right, transposed: true), bias, residual: residual, step.activations,
+      [rows, b[1]])
+    return try l.quantized(try l.plan.reshape(y, shape), step)
   }
 
   static func batchNorm(_ l: Lowering, _ step: Step) throws(RuntimeError) -> LoweredValue {
@@ -100,7 +107,7 @@ enum LayerRules {
     return .computed(
       try l.plan.batchNormTraining(
         x, scale: scale, shift: shift, mean: mean, variance: variance, epsilon: epsilon,
-        momentum: node.float("momentum", default: 0.9), relu: step.activation == .relu))
+        momentum: node.float("momentum", default: 0.9), relu: step.activations == [.relu]))
   }
 }
 

@@ -42,6 +42,53 @@ enum ShapeRules {
       try l.plan.concat(parts, axis: axis < 0 ? axis + shape.count : axis, shape))
   }
 
+  /// A part without gaps; its bounds are attributes before operator set 10, inputs from then on.
+  static func slice(_ l: Lowering, _ step: Step) throws(RuntimeError) -> LoweredValue {
+    let node = step.node
+    func numbers(_ key: String, _ index: Int) -> [Int]? {
+      node.ints(key) ?? l.constant(node.input(index))?.integers()
+    }
+    let rank = l.shape(node.inputs[0]).count
+    guard let starts = numbers("starts", 1),
+      node.input(3) == nil || l.constant(node.input(3)) != nil,
+      node.input(4) == nil || numbers("steps", 4)?.allSatisfy({ $0 == 1 }) == true
+    else {
+      throw .unsupportedForm(
+        node: node.displayName, op: node.op, found: "bounds that are computed, or steps",
+        expected: "constant bounds and every element")
+    }
+    let axes = numbers("axes", 3) ?? Array(starts.indices)
+    var begin = [Int](repeating: 0, count: rank)
+    for (given, start) in zip(axes, starts) {
+      let axis = given < 0 ? given + rank : given
+      let size = l.shape(node.inputs[0])[axis]
+      begin[axis] = min(max(start < 0 ? start + size : start, 0), size)
+    }
+    let shape = l.shape(node.outputs[0])
+    return try move(l, step) { value throws(RuntimeError) in
+      try l.plan.slice(value, from: begin, shape)
+    }
+  }
+
+  static func split(_ l: Lowering, _ step: Step) throws(RuntimeError) -> LoweredValue {
+    let node = step.node
+    let x = try l.float(node.inputs[0])
+    let given = node.int("axis", default: 0)
+    let axis = given < 0 ? given + x.shape.count : given
+    var begin = x.shape.map { _ in 0 }
+    var parts: [PlanValue] = []
+    for output in node.outputs {
+      let shape = l.shape(output)
+      parts.append(try l.plan.slice(x, from: begin, shape))
+      l.define(output, .computed(parts[parts.count - 1]))
+      begin[axis] += shape[axis]
+    }
+    if l.mode == .training, l.dependsOnParameters(node.inputs[0]) {
+      for output in node.outputs { l.markTrained(output) }
+    }
+    return .computed(parts[0])
+  }
+
   private static func move(
     _ l: Lowering, _ step: Step, _ body: (PlanValue) throws(RuntimeError) -> PlanValue
   ) throws(RuntimeError) -> LoweredValue {

@@ -108,7 +108,7 @@ enum LayerGradients {
   private static func beforeActivation(
     _ b: Backward, _ step: Step, _ dy: PlanValue
   ) throws(RuntimeError) -> PlanValue {
-    guard step.activation != .none else { return dy }
-    return try b.plan.activationBackward(dy, try b.forward(step.output), step.activation)
+    guard let activation = step.activations.first else { return dy }
+    return try b.plan.activationBackward(dy, try b.forward(step.output), activation)
   }
 }

@@ -39,6 +39,11 @@ final class CompiledRegion {
         let outputs = step.nodes.count == 1 ? step.node.outputs : [step.output]
         for name in outputs where observed.contains(name) && made.contains(name) {
           taps.append((lowering.plan.position, name, try lowering.float(name)))
+          switch lowering.value(name) {
+          // Nobody else may need its floats.
+          case .constant?, .dequantizedConstant?: try plan.keep(taps[taps.count - 1].value)
+          default: break
+          }
           // A tap of an integer value adds the operation that makes floats of it.
           taps[taps.count - 1].position = lowering.plan.position
         }

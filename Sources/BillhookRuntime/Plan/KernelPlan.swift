@@ -64,12 +64,13 @@ final class KernelPlan {
 
   func conv(
     _ x: PlanValue, _ w: PlanValue, _ bias: PlanValue?, _ window: Convolving, residual: PlanValue?,
-    _ activation: Activation, _ shape: [Int]
+    _ activations: [Activation], _ shape: [Int]
   ) throws(RuntimeError) -> PlanValue {
     var window = window.kernelForm
     return try made(
       bh_plan_conv(
-        plan, x.id, w.id, bias.id, &window, residual.id, activation.kernelForm), shape)
+        plan, x.id, w.id, bias.id, &window, residual.id, activations.map(\.kernelForm),
+        Int32(activations.count)), shape)
   }
 
   func convBackwardData(
@@ -91,9 +92,13 @@ final class KernelPlan {
   }
 
   func dense(
-    _ x: PlanValue, _ w: PlanValue, _ bias: PlanValue?, _ activation: Activation, _ shape: [Int]
+    _ x: PlanValue, _ w: PlanValue, _ bias: PlanValue?, residual: PlanValue?,
+    _ activations: [Activation], _ shape: [Int]
   ) throws(RuntimeError) -> PlanValue {
-    try made(bh_plan_dense(plan, x.id, w.id, bias.id, activation.kernelForm), shape)
+    try made(
+      bh_plan_dense(
+        plan, x.id, w.id, bias.id, residual.id, activations.map(\.kernelForm),
+        Int32(activations.count)), shape)
   }
 
   func denseBackwardData(
@@ -111,11 +116,44 @@ final class KernelPlan {
     return (try made(dw, w.shape), db < 0 ? nil : try made(db, bias!.shape))
   }
 
+  func deconv(
+    _ x: PlanValue, _ w: PlanValue, _ bias: PlanValue?, _ window: Convolving,
+    _ activations: [Activation], _ shape: [Int]
+  ) throws(RuntimeError) -> PlanValue {
+    var window = window.kernelForm
+    return try made(
+      bh_plan_deconv(
+        plan, x.id, w.id, bias.id, &window, shape.int64, activations.map(\.kernelForm),
+        Int32(activations.count)), shape)
+  }
+
   func matmul(
     _ a: PlanValue, _ b: PlanValue, transposeA: Bool = false, transposeB: Bool = false,
-    _ shape: [Int]
+    _ shape: [Int], _ activations: [Activation] = []
   ) throws(RuntimeError) -> PlanValue {
-    try made(bh_plan_matmul(plan, a.id, b.id, transposeA ? 1 : 0, transposeB ? 1 : 0), shape)
+    try made(
+      bh_plan_matmul(
+        plan, a.id, b.id, transposeA ? 1 : 0, transposeB ? 1 : 0, activations.map(\.kernelForm),
+        Int32(activations.count)), shape)
+  }
+
+  /// - Parameter orders: Of the axes, four numbers for each factor and for the result.
+  func attention(
+    _ q: PlanValue, _ k: PlanValue, _ v: PlanValue, _ mask: PlanValue?, orders: [Int],
+    scale: Float, _ shape: [Int]
+  ) throws(RuntimeError) -> PlanValue {
+    try made(
+      bh_plan_attention(plan, q.id, k.id, v.id, mask.id, orders.map { Int32($0) }, scale), shape)
+  }
+
+  /// Over the axes from `axis` on.
+  func layerNorm(
+    _ x: PlanValue, scale: PlanValue?, shift: PlanValue?, axis: Int, epsilon: Float,
+    subtractMean: Bool
+  ) throws(RuntimeError) -> PlanValue {
+    try made(
+      bh_plan_layer_norm(
+        plan, x.id, scale.id, shift.id, Int32(axis), epsilon, subtractMean ? 1 : 0), x.shape)
   }
 
   /// The sequence, the last states, and of an LSTM the last cells.
@@ -192,30 +230,30 @@ final class KernelPlan {
       bh_plan_pool(plan, x.id, kind, &window, shape.int64, training ? 1 : 0), shape, x.elementType)
   }
 
-  /// Max pooling for inference with the activation and the quantization behind it.
+  /// Max pooling for inference with what cuts its results and the quantization behind it.
   ///
   /// - Parameter target: One scale for the whole tensor, or nil for floats.
   func maxPool(
-    _ x: PlanValue, _ window: Window, _ activation: Activation, _ target: QuantizationGrid?,
+    _ x: PlanValue, _ window: Window, _ bounds: ClosedRange<Float>, _ target: QuantizationGrid?,
     _ shape: [Int]
   ) throws(RuntimeError) -> PlanValue {
     var window = window.kernelForm()
     let y = withQuantization(target) {
-      bh_plan_max_pool(plan, x.id, &window, shape.int64, activation.kernelForm, $0)
+      bh_plan_max_pool(plan, x.id, &window, shape.int64, bounds.kernelForm, $0)
     }
     return try made(y, shape, target?.elementType ?? .float32)
   }
 
   /// A convolution with the max pooling behind it.
   func convPool(
-    _ x: PlanValue, _ w: PlanValue, _ bias: PlanValue?, _ window: Convolving,
-    _ activation: Activation, _ pooling: Window, _ target: QuantizationGrid?, _ shape: [Int]
+    _ x: PlanValue, _ w: PlanValue, _ bias: PlanValue?, _ window: Convolving, _ pooling: Window,
+    _ bounds: ClosedRange<Float>, _ target: QuantizationGrid?, _ shape: [Int]
   ) throws(RuntimeError) -> PlanValue {
     var window = window.kernelForm
     var pooling = pooling.kernelForm()
     let y = withQuantization(target) {
       bh_plan_conv_pool(
-        plan, x.id, w.id, bias.id, &window, activation.kernelForm, &pooling, shape.int64, $0)
+        plan, x.id, w.id, bias.id, &window, &pooling, shape.int64, bounds.kernelForm, $0)
     }
     return try made(y, shape, target?.elementType ?? .float32)
   }
@@ -235,8 +273,12 @@ final class KernelPlan {
     try made(bh_plan_pool_backward(plan, dy.id, y.id, x.id), x.shape)
   }
 
-  func activation(_ x: PlanValue, _ activation: Activation) throws(RuntimeError) -> PlanValue {
-    try made(bh_plan_activation(plan, x.id, activation.kernelForm), x.shape)
+  func activation(
+    _ x: PlanValue, _ activations: [Activation]
+  ) throws(RuntimeError) -> PlanValue {
+    try made(
+      bh_plan_activation(
+        plan, x.id, activations.map(\.kernelForm), Int32(activations.count)), x.shape)
   }
 
   func activationBackward(
@@ -263,6 +305,16 @@ final class KernelPlan {
     try made(bh_plan_reduce_to(plan, x.id, Int32(shape.count), shape.int64), shape)
   }
 
+  /// - Parameter axes: Neighbours, ascending.
+  func reduce(
+    _ x: PlanValue, _ kind: Int32, axes: Range<Int>, _ shape: [Int]
+  ) throws(RuntimeError) -> PlanValue {
+    try made(
+      bh_plan_reduce(
+        plan, x.id, kind, Int32(axes.lowerBound), Int32(axes.count), Int32(shape.count),
+        shape.int64), shape)
+  }
+
   func softmax(_ x: PlanValue, axis: Int) throws(RuntimeError) -> PlanValue {
     try made(bh_plan_softmax(plan, x.id, Int32(axis)), x.shape)
   }
@@ -281,6 +333,42 @@ final class KernelPlan {
 
   func dropoutBackward(_ dy: PlanValue, _ y: PlanValue) throws(RuntimeError) -> PlanValue {
     try made(bh_plan_dropout_backward(plan, dy.id, y.id), y.shape)
+  }
+
+  /// - Parameter axes: For the last two axes the input's places, and their weights, that make each
+  ///   place of the output; at least one.
+  func resize(
+    _ x: PlanValue, _ axes: [[[(index: Int, weight: Double)]]], _ shape: [Int]
+  ) throws(RuntimeError) -> PlanValue {
+    var indices: [[Int32]] = []
+    var weights: [[Float]] = []
+    var taps: [Int] = []
+    for rows in axes {
+      let count = rows.map(\.count).max() ?? 1
+      taps.append(count)
+      indices.append(
+        rows.flatMap { row in (0..<count).map { Int32(row[min($0, row.count - 1)].index) } })
+      weights.append(
+        rows.flatMap { row in (0..<count).map { $0 < row.count ? Float(row[$0].weight) : 0 } })
+    }
+    let id = indices[0].withUnsafeBufferPointer { rowIndices in
+      indices[1].withUnsafeBufferPointer { columnIndices in
+        weights[0].withUnsafeBufferPointer { rowWeights in
+          weights[1].withUnsafeBufferPointer { columnWeights in
+            let forms = [
+              bh_resize_axis(
+                out: Int64(axes[0].count), taps: Int64(taps[0]), indices: rowIndices.baseAddress,
+                weights: rowWeights.baseAddress),
+              bh_resize_axis(
+                out: Int64(axes[1].count), taps: Int64(taps[1]),
+                indices: columnIndices.baseAddress, weights: columnWeights.baseAddress),
+            ]
+            return bh_plan_resize(plan, x.id, forms)
+          }
+        }
+      }
+    }
+    return try made(id, shape)
   }
 
   // MARK: Shapes
@@ -382,7 +470,7 @@ final class KernelPlan {
 
   func addInteger(
     _ a: PlanValue, _ aGrid: QuantizationGrid, _ b: PlanValue, _ bGrid: QuantizationGrid,
-    _ activation: Activation, _ target: QuantizationGrid
+    _ activation: Activation?, _ target: QuantizationGrid
   ) throws(RuntimeError) -> PlanValue {
     try made(
       bh_plan_add_integer(
@@ -469,6 +557,16 @@ extension [Int] {
   fileprivate var int64: [Int64] { map(Int64.init) }
 }
 
+extension Activation? {
+  fileprivate var kernelForm: bh_activation {
+    self?.kernelForm ?? bh_activation(kind: BH_ACTIVATION_NONE, alpha: 0, beta: 0)
+  }
+}
+
 extension PlanValue? {
   fileprivate var id: Int32 { self?.id ?? BH_PLAN_NONE }
+}
+
+extension ClosedRange<Float> {
+  fileprivate var kernelForm: bh_bounds { bh_bounds(low: lowerBound, high: upperBound) }
 }

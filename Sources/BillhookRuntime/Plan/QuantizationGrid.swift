@@ -17,7 +17,7 @@ struct Requantization {
   var scale: [Float]
   /// In real numbers, one an output channel.
   var bias: [Float]?
-  var activation: Activation
+  var activation: Activation?
   /// Nil for a float output.
   var target: QuantizationGrid?
 }

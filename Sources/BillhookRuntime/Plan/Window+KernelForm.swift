@@ -21,6 +21,11 @@ struct Convolving: Equatable {
   var groups: Int
   var kernelForm: bh_window { window.kernelForm(groups: groups) }
 
+  init(window: Window, groups: Int) {
+    self.window = window
+    self.groups = groups
+  }
+
   /// A Conv's or ConvInteger's.
   ///
   /// - Parameters:

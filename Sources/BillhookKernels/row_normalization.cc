@@ -1,0 +1,90 @@
+// bh_normalization.h: rows are spread over the threads, a row is one thread's.
+#include <algorithm>
+#include <cmath>
+
+#include "bh_normalization.h"
+#include "parallel.h"
+#include "vector_targets.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "row_normalization.cc"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace billhook {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using D = hn::ScalableTag<float>;
+using V = hn::Vec<D>;
+constexpr int64_t kLanes = HWY_MAX_BYTES / 4;
+
+// The sum of term(vector) over x; what lacks in the last vector is masked out.
+template <class Term>
+HWY_INLINE float RowSum(const float *x, int64_t n, Term term) {
+  const D d;
+  V sums[4] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
+  int64_t i = 0;
+  for (; i + 4 * kLanes <= n; i += 4 * kLanes)
+    for (int s = 0; s < 4; s++) sums[s] = hn::Add(sums[s], term(hn::LoadU(d, x + i + s * kLanes)));
+  for (; i + kLanes <= n; i += kLanes) sums[0] = hn::Add(sums[0], term(hn::LoadU(d, x + i)));
+  if (i < n) {
+    HWY_ALIGN float rest[kLanes] = {};
+    for (int64_t r = 0; i + r < n; r++) rest[r] = x[i + r];
+    const V value = term(hn::Load(d, rest));
+    sums[1] = hn::Add(sums[1], hn::IfThenElseZero(hn::FirstN(d, n - i), value));
+  }
+  const V all = hn::Add(hn::Add(sums[0], sums[1]), hn::Add(sums[2], sums[3]));
+  return hn::GetLane(hn::SumOfLanes(d, all));
+}
+
+void NormalizeRows(const float *x, const float *scale, const float *shift, int64_t rows,
+                   int64_t columns, float epsilon, bool subtract_mean, float *y) {
+  const D d;
+  const auto count = static_cast<float>(columns);
+  for (int64_t r = 0; r < rows; r++, x += columns, y += columns) {
+    const float mean =
+        subtract_mean ? RowSum(x, columns, [](V v) HWY_ATTR { return v; }) / count : 0;
+    const V center = hn::Set(d, mean);
+    const float squares = RowSum(x, columns, [=](V v) HWY_ATTR {
+      const V distance = hn::Sub(v, center);
+      return hn::Mul(distance, distance);
+    });
+    const float inverse = 1 / std::sqrt(squares / count + epsilon);
+    const V factor = hn::Set(d, inverse);
+    int64_t i = 0;
+    for (; i + kLanes <= columns; i += kLanes) {
+      V value = hn::Mul(hn::Sub(hn::LoadU(d, x + i), center), factor);
+      if (scale) value = hn::Mul(value, hn::LoadU(d, scale + i));
+      if (shift) value = hn::Add(value, hn::LoadU(d, shift + i));
+      hn::StoreU(value, d, y + i);
+    }
+    for (; i < columns; i++) {
+      float value = (x[i] - mean) * inverse;
+      if (scale) value *= scale[i];
+      if (shift) value += shift[i];
+      y[i] = value;
+    }
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace billhook
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace billhook {
+HWY_EXPORT(NormalizeRows);
+}  // namespace billhook
+
+void bh_layer_norm_f32(const float *x, const float *scale, const float *shift, int64_t rows,
+                       int64_t columns, float epsilon, int32_t subtract_mean, float *y) {
+  const int64_t grain = std::max<int64_t>(1, bh::streaming_grain / 4 / columns);
+  bh::parallel_for(rows, grain, [=](int64_t begin, int64_t end) {
+    HWY_DYNAMIC_DISPATCH(billhook::NormalizeRows)
+    (x + begin * columns, scale, shift, end - begin, columns, epsilon, subtract_mean != 0,
+     y + begin * columns);
+  });
+}
+#endif  // HWY_ONCE
