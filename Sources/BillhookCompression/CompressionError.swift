@@ -16,6 +16,11 @@ public enum CompressionError: Error, Equatable, CustomStringConvertible {
   case labelOutOfRange(data: String, sample: Int, label: Int, classes: Int)
   // Outputs.
   case outputNotLogits(output: String, shape: [Int])
+  case unknownOutput(output: String, known: [String])
+  case outputsNotFloating([String])
+  case outputNotPerSample(output: String, shape: [Int], samples: Int)
+  case labelsOfRows(data: String, rows: Int)
+  case featureRows(feature: String, shape: [Int], rows: Int, samples: Int)
   case outputsDiffer(first: [String], second: [String])
   // Choice of layers.
   case patternMatchedNothing(pattern: String, names: [String])
@@ -96,7 +101,31 @@ public enum CompressionError: Error, Equatable, CustomStringConvertible {
     case .outputNotLogits(let output, let shape):
       """
       The network's first output "\(output)" has the shape \(shape), but [batch, classes] is \
-      needed to compare it with labels or a teacher.
+      needed to compare it with labels.
+      """
+    case .unknownOutput(let output, let known):
+      "The network has no output \"\(output)\". Outputs: \(quoted(known))."
+    case .outputsNotFloating(let names):
+      """
+      The network's \(names.count == 1 ? "output" : "outputs") \(quoted(names)) \
+      \(names.count == 1 ? "holds" : "hold") no floating-point numbers, which are needed to \
+      compare networks; choose another output.
+      """
+    case .outputNotPerSample(let output, let shape, let samples):
+      """
+      The output "\(output)" has the shape \(shape) for \(samples) samples; its first axis must be \
+      that of the samples. Choose another output with --network-output (in a recipe \
+      network_output).
+      """
+    case .labelsOfRows(let data, let rows):
+      """
+      The data "\(data)" has one label a sample, but the network's output tells \(rows) rows of \
+      classes for each; leave the labels out.
+      """
+    case .featureRows(let feature, let shape, let rows, let samples):
+      """
+      The tensor "\(feature)" has the shape \(shape) for \(samples) samples, but the compared \
+      output has \(rows) rows a sample; the axes of a feature must begin with those.
       """
     case .outputsDiffer(let first, let second):
       """
@@ -190,8 +219,8 @@ public enum CompressionError: Error, Equatable, CustomStringConvertible {
       """
     case .teacherShape(let teacher, let student):
       """
-      The teacher's outputs have the shape \(teacher) but the student's have \(student); both must \
-      be [batch, classes] with the same classes.
+      The teacher's outputs have the shape \(teacher) but the student's have \(student), as rows of \
+      classes; both must have the same.
       """
     case .teacherWithoutViews:
       """

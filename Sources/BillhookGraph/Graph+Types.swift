@@ -23,7 +23,7 @@ extension Graph {
   /// be the batch and gets the name ``batchSymbol``.
   ///
   /// A value is missing from the result when its number of axes depends on what other values hold
-  /// while the graph runs (a Reshape to a computed shape, the outputs of a Loop), or on such a value.
+  /// while the graph runs (a Squeeze of all axes of size 1, the outputs of a Loop), or on such a value.
   ///
   /// - Parameter binding: Sizes for symbols, at least 0. ``binding(batchSize:)`` makes one.
   /// - Throws: ``GraphError``; never traps, whatever the graph holds.

@@ -51,6 +51,8 @@ public struct Graph: Sendable {
 public struct Initializer: Sendable {
   public var tensor: Tensor
   public var docString: String
+  /// The name of the file beside the model that held the tensor; nil for the model's own file.
+  public var file: String?
   public var opaque: [UInt8]
 
   public init(_ tensor: Tensor, docString: String = "", opaque: [UInt8] = []) {

@@ -70,26 +70,3 @@ import Testing
     for (a, b) in zip(before["y"]!.floats(), after["y"]!.floats()) { #expect(abs(a - b) < 1e-5) }
   }
 }
-
-@Suite struct RaisedOpsetTests {
-  @Test func `an older network is raised to operator set 13 and IR version 7`() throws {
-    var graph = Graph.smallChain()
-    graph.opsets[""] = 11
-    graph.irVersion = 6
-    let raised = try graph.raisedOpset()
-    #expect(raised.opset == 13 && raised.irVersion == 7)
-    #expect(try Graph.smallChain().raisedOpset().opset == 17)
-  }
-
-  @Test func `an operator whose meaning changed is an error that names the node`() {
-    let graph = Graph.testing(
-      "Clip", ["N", 4], attributes: ["min": .float(0), "max": .float(6)], opset: 9)
-    #expect { try graph.raisedOpset() } throws: {
-      "\($0)" == """
-        The network uses operator set 9, and quantization needs 13; the node "node" (Clip) may mean \
-        something else there, so the network was not raised. Export it again with operator set 13 or \
-        higher.
-        """
-    }
-  }
-}

@@ -95,11 +95,13 @@ import Testing
     #expect(drawn != data.sampleIndices(30, seed: 2))
   }
 
-  @Test func `arrays of different lengths are refused`() {
-    #expect {
-      try Dataset(
-        name: "d", inputs: ["a": Tensor(zeros: [2, 1]), "b": Tensor(zeros: [3, 1])])
-    } throws: {
+  @Test func `arrays of different lengths are refused`() throws {
+    let data = try Dataset(
+      name: "d", inputs: ["a": Tensor(zeros: [2, 1]), "b": Tensor(zeros: [3, 1])])
+    let graph = Graph.testing(
+      inputs: ["a": ["N", 1], "b": ["N", 1]],
+      [Node("Add", name: "add", inputs: ["a", "b"], outputs: ["y"])])
+    #expect { try data.fitted(to: graph) } throws: {
       "\($0)"
         == "The data \"d\" has 2 samples of \"a\" but 3 of \"b\"; each array needs one entry a sample."
     }
@@ -154,5 +156,43 @@ import Testing
       state
         == Tensor(
           [1, 2, 3, 4, 1, 2, 3, 4, 5, 6, 7, 8, 5, 6, 7, 8] as [Float], shape: [2, 2, 4]))
+  }
+
+  @Test(arguments: [[2, 1, 4], [2, 4], [1, 2, 4]])
+  func `a state without an axis for the samples is the same for all of them`(shape: [Int]) throws {
+    let data = try Dataset(
+      name: "d",
+      inputs: [
+        "state": .counting(shape), "first": .counting([1, 1, 4]), "x": .counting([3, 3]),
+      ])
+    let fitted = try data.fitted(to: Self.recurrent)
+    #expect(fitted.count == 3)
+    #expect(
+      fitted.batch([2, 0])["state"]
+        == Tensor(
+          [1, 2, 3, 4, 1, 2, 3, 4, 5, 6, 7, 8, 5, 6, 7, 8] as [Float], shape: [2, 2, 4]))
+  }
+
+  @Test func `a state as the network states it is cut along the axis of the samples`() throws {
+    let graph = Graph.testing(
+      inputs: ["x": ["", 3], "state": [2, "", 2], "rate": []],
+      [Node("Relu", name: "relu", inputs: ["x"], outputs: ["y"])])
+    let data = try Dataset(
+      name: "d",
+      inputs: [
+        "x": .counting([3, 3]), "state": .counting([2, 3, 2]), "rate": .counting([1]),
+      ])
+    let batch = try data.fitted(to: graph).batch([2, 0])
+    #expect(
+      batch["state"] == Tensor([5, 6, 1, 2, 11, 12, 7, 8] as [Float], shape: [2, 2, 2]))
+    #expect(batch["rate"] == Tensor([1] as [Float], shape: []))
+  }
+
+  @Test func `token ids take the integer type of the network`() throws {
+    var graph = Self.network(["N", 2])
+    graph.inputs[0].elementType = .int64
+    let data = try Dataset(name: "d", inputs: ["x": Tensor([7, 8] as [Int32], shape: [1, 2])])
+    #expect(
+      try data.fitted(to: graph).batch([0])["x"] == Tensor([7, 8] as [Int64], shape: [1, 2]))
   }
 }

@@ -111,9 +111,32 @@ import Testing
         $0.constant("to", Tensor([0, 2, 128] as [Int64]))
         $0.node("Reshape", "mix", ["a", "to"], "b")
       } == "node \"mix\" (Reshape) mixes its channels: [N, 4, 8, 8] to [N, 2, 128]")
+    // Channels side by side, as heads are, stay apart.
+    #expect(try reason { $0.node("MatMul", "gram", ["a", "a"], "b") } == nil)
+  }
+
+  @Test func `heads of attention and hidden neurons are units, the residual stream stays`() throws {
+    let found = try groups(.attention)
+    #expect(found.map(\.name) == ["query", "out", "inner", "outer"])
+    #expect(found.map(\.unitCount) == [4, 6, 8, 2])
     #expect(
-      try reason { $0.node("MatMul", "gram", ["a", "a"], "b") }
-        == "node \"gram\" (MatMul) multiplies two computed matrices")
+      slices(found[0]) == [
+        "query.w 1 producer", "query.b 0 follower", "key.w 1 producer", "key.b 0 follower",
+        "value.w 1 producer", "value.b 0 follower", "out.w 0 consumer",
+      ])
+    // A head is two channels.
+    #expect(found[0].slices[0].positions == [[0, 1], [2, 3], [4, 5], [6, 7]])
+    #expect(
+      found.map(\.frozenReason) == [
+        nil, "node \"residual\" (Add) joins it with \"t\", whose channels must stay", nil,
+        "its channels are the graph output \"y\"",
+      ])
+  }
+
+  @Test func `a recurrent layer reads channels that can be removed`() throws {
+    let found = try groups(.recurrent)
+    #expect(found.count == 1 && found[0].frozenReason == nil)
+    #expect(slices(found[0]).contains("w 2 consumer"))
   }
 
   @Test func `the same graph gives the same groups`() throws {

@@ -7,7 +7,8 @@ import Testing
 /// Small networks, one a way in which channels depend on each other. All read `x` and make `y`.
 enum CouplingTopology: String, CaseIterable, CustomTestStringConvertible {
   case chain, residual, concat, concatAdd, flatten, reshape, fixedReshape, depthwise
-  case sharedWeight, globalPool, matMul, constants, quantized, transposed, mobile
+  case sharedWeight, globalPool, matMul, constants, quantized, transposed, mobile, attention
+  case recurrent
 
   var testDescription: String { rawValue }
 
@@ -126,6 +127,15 @@ enum CouplingTopology: String, CaseIterable, CustomTestStringConvertible {
       b.node("Transpose", "nhwc", ["a"], "b", ["perm": .ints([0, 2, 3, 1])])
       b.constant("w", .seeded([4, 2], seed: b.seed, "w"))
       b.node("MatMul", "fc", ["b", "w"], "y")
+    case .attention: b.attention()
+    case .recurrent:
+      b.conv("conv1", "x", 3, 4, "a")
+      b.constant("to", Tensor([0, 0, -1] as [Int64]))
+      b.node("Reshape", "shape", ["a", "to"], "b")
+      b.node("Transpose", "steps", ["b"], "c", ["perm": .ints([2, 0, 1])])
+      b.constant("w", .seeded([1, 8, 4], seed: b.seed, "w"))
+      b.constant("r", .seeded([1, 8, 2], seed: b.seed, "r"))
+      b.node("LSTM", "lstm", ["c", "w", "r"], "y", ["hidden_size": .int(2)])
     }
   }
 }
@@ -180,6 +190,54 @@ struct TopologyBuilder {
     node(
       "Gemm", name, [input, "\(name).w", "\(name).b"], output,
       ["transB": .int(transposed ? 1 : 0)])
+  }
+}
+
+extension TopologyBuilder {
+  mutating func dense(
+    _ name: String, _ input: String, _ inputs: Int, _ outputs: Int, _ output: String
+  ) {
+    constant("\(name).w", .seeded([inputs, outputs], seed: seed, "\(name).w"))
+    constant("\(name).b", .seeded([outputs], seed: seed, "\(name).b"))
+    node("MatMul", name, [input, "\(name).w"], "\(output).product")
+    node("Add", "\(name).add", ["\(output).product", "\(name).b"], output)
+  }
+
+  /// A layer of a transformer of 18 tokens and 6 channels: four heads of two, eight hidden neurons
+  /// with GELU in five nodes.
+  fileprivate mutating func attention() {
+    constant("tokens", Tensor([0, 18, 6] as [Int64]))
+    constant("heads", Tensor([0, 0, 4, 2] as [Int64]))
+    constant("joined", Tensor([0, 0, 8] as [Int64]))
+    node("Reshape", "cut", ["x", "tokens"], "t")
+    for (name, order) in [
+      ("query", [0, 2, 1, 3]), ("key", [0, 2, 3, 1]), ("value", [0, 2, 1, 3]),
+    ] {
+      dense(name, "t", 6, 8, "\(name).a")
+      node("Reshape", "\(name).split", ["\(name).a", "heads"], "\(name).h")
+      node("Transpose", "\(name).turn", ["\(name).h"], "\(name).t", ["perm": .ints(order)])
+    }
+    node("MatMul", "scores", ["query.t", "key.t"], "s")
+    constant("root", Tensor(scalar: Float(1.5)))
+    node("Div", "scaled", ["s", "root"], "d")
+    node("Softmax", "shares", ["d"], "p", ["axis": .int(-1)])
+    node("MatMul", "mixed", ["p", "value.t"], "m")
+    node("Transpose", "back", ["m"], "n", ["perm": .ints([0, 2, 1, 3])])
+    node("Reshape", "join", ["n", "joined"], "j")
+    dense("out", "j", 8, 6, "o")
+    node("Add", "residual", ["o", "t"], "r")
+    constant("norm.w", .seeded([6], seed: seed, "norm.w"))
+    node("LayerNormalization", "norm", ["r", "norm.w"], "l")
+    dense("inner", "l", 6, 8, "i")
+    constant("two", Tensor(scalar: Float(1.4142135)))
+    constant("one", Tensor(scalar: Float(1)))
+    constant("half", Tensor(scalar: Float(0.5)))
+    node("Div", "gelu1", ["i", "two"], "g1")
+    node("Erf", "gelu2", ["g1"], "g2")
+    node("Add", "gelu3", ["g2", "one"], "g3")
+    node("Mul", "gelu4", ["i", "g3"], "g4")
+    node("Mul", "gelu5", ["g4", "half"], "g5")
+    dense("outer", "g5", 8, 2, "y")
   }
 }
 

@@ -156,7 +156,7 @@ import Testing
         line 15, "stages.2.train.flip": There is no key "flip" here. Keys: loss, parameters, \
         isolation, on_plugin_crash, epochs, batch_size, optimizer, learning_rate, momentum, \
         weight_decay, schedule, step_epochs, step_factor, final_learning_rate, warmup_steps, \
-        augmentation, save.
+        augmentation, network_output, save.
         """,
       ])
   }

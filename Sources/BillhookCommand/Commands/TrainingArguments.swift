@@ -28,6 +28,11 @@ struct TrainingArguments: ParsableArguments {
   var finalLearningRate = TrainingOptions().finalLearningRate
   @Option(help: "Steps over which the rate rises from 0.")
   var warmupSteps = TrainingOptions().warmupSteps
+  @Option(
+    help: .init(
+      "The output of the network that the loss looks at. Default: the first floating-point one.",
+      valueName: "name"))
+  var networkOutput: String?
   @Option(help: "Shift images by up to this many pixels each way.")
   var shift: Int?
   @Flag(help: "Mirror half of the images.")
@@ -48,6 +53,7 @@ struct TrainingArguments: ParsableArguments {
     options.stepFactor = stepFactor
     options.finalLearningRate = finalLearningRate
     options.warmupSteps = warmupSteps
+    options.networkOutput = networkOutput
     if shift != nil || flip || views != nil {
       options.augmentation = AugmentationOptions(shift: shift ?? 0, flip: flip, views: views)
     }

@@ -8,7 +8,7 @@ public struct Dataset: Sendable {
   public var name: String
   /// By input name: `[count, ...]`, uint8 or float32 (other types are fed as they are). An image is
   /// `[count, C, H, W]` or `[count, H, W]`. An array whose first axis is 1, or a single number, is the
-  /// same for all samples.
+  /// same for all samples; so is one that has no axis for the samples, which only a network can tell.
   public private(set) var inputs: OrderedDictionary<String, Tensor>
   /// The class of each sample, -100 where it is unknown; nil for unlabelled data.
   public private(set) var labels: [Int32]?
@@ -34,17 +34,11 @@ public struct Dataset: Sendable {
     normalization: Normalization? = nil
   ) throws(CompressionError) {
     guard !inputs.isEmpty else { throw .dataWithoutInputs(data: name) }
-    let first = inputs.elements.first { ($0.value.shape.first ?? 1) != 1 } ?? inputs.elements[0]
-    let count = first.value.shape.first ?? 1
+    let count = Self.sampleCount(inputs, labels)
     guard count > 0 else { throw .dataEmpty(data: name) }
-    for (key, tensor) in inputs where ![1, count].contains(tensor.shape.first ?? 1) {
-      throw .dataCountsDiffer(
-        data: name, first: first.key, firstCount: count, second: key,
-        secondCount: tensor.shape.first ?? 0)
-    }
     if let labels, labels.count != count {
       throw .dataCountsDiffer(
-        data: name, first: first.key, firstCount: count, second: "labels",
+        data: name, first: inputs.keys[0], firstCount: count, second: "labels",
         secondCount: labels.count)
     }
     if let normalization {
@@ -61,6 +55,18 @@ public struct Dataset: Sendable {
     self.labels = labels
     self.normalization = normalization
     self.count = count
+  }
+
+  /// What most arrays have as their first axis; the larger number of two that are as frequent.
+  private static func sampleCount(
+    _ inputs: OrderedDictionary<String, Tensor>, _ labels: [Int32]?
+  ) -> Int {
+    var votes: OrderedDictionary<Int, Int> = [:]
+    for size in inputs.values.map({ $0.shape.first ?? 1 }) where size != 1 {
+      votes[size, default: 0] += 1
+    }
+    if let labels, votes[labels.count] != nil { return labels.count }
+    return votes.max { ($0.value, $0.key) < ($1.value, $1.key) }?.key ?? 1
   }
 
   private init(
@@ -109,19 +115,37 @@ public struct Dataset: Sendable {
   public func fitted(to graph: Graph) throws(CompressionError) -> Dataset {
     var fitted: OrderedDictionary<String, Tensor> = [:]
     var places: [String: Place] = [:]
+    let single = graph.inputs.count == 1 && inputs.count == 1
+    var count = count
+    if let first = graph.inputs.first,
+      let tensor = inputs[first.name] ?? (single ? inputs.elements[0].value : nil),
+      let size = tensor.shape.first, size > 1
+    {
+      count = size
+    }
+    if let labels, labels.count != count {
+      throw .dataCountsDiffer(
+        data: name, first: graph.inputs[0].name, firstCount: count, second: "labels",
+        secondCount: labels.count)
+    }
     for input in graph.inputs {
-      let single = graph.inputs.count == 1 && inputs.count == 1
-      guard let tensor = inputs[input.name] ?? (single ? inputs.elements[0].value : nil) else {
+      guard var tensor = inputs[input.name] ?? (single ? inputs.elements[0].value : nil) else {
         throw .dataInputMissing(
           data: name, input: input.name, found: Array(inputs.keys),
           network: graph.inputs.map(\.name))
       }
-      if let place = place(of: tensor, as: input, in: graph) {
+      if !input.elementType.isFloatingPoint { tensor = tensor.asInteger(input.elementType) }
+      if let (placed, place) = placed(tensor, as: input, in: graph, count: count) {
         places[input.name] = place
-        fitted[input.name] = tensor
-      } else {
-        fitted[input.name] = try shaped(tensor, as: input)
+        fitted[input.name] = placed
+        continue
       }
+      guard [1, count].contains(tensor.shape.first ?? 1) else {
+        throw .dataCountsDiffer(
+          data: name, first: graph.inputs[0].name, firstCount: count, second: input.name,
+          secondCount: tensor.shape.first ?? 0)
+      }
+      fitted[input.name] = try shaped(tensor, as: input)
     }
     var result = Dataset(
       name: name, inputs: fitted, labels: labels, normalization: normalization, count: count,
@@ -149,29 +173,56 @@ public struct Dataset: Sendable {
     batch([Int](repeating: 0, count: batchSize)).mapValues(\.shape)
   }
 
-  /// Where an input's samples lie when not along its first axis; nil for all others.
+  /// An input whose samples the network wants elsewhere than along the first axis, or nowhere; nil for
+  /// all others.
   ///
-  /// A number for all samples, or a first state that the network states in full, is taken as it is. A
-  /// state like `[2, N, 128]` is given as `[count, 2, 128]`.
-  private func place(of tensor: Tensor, as input: ValueInfo, in graph: Graph) -> Place? {
+  /// A state like `[2, N, 128]` is given as `[count, 2, 128]`, as the network states it, or without
+  /// the axis of the samples: the same for all of them. A number for all samples, or an array that the
+  /// network states in full, is taken as it is.
+  private func placed(
+    _ tensor: Tensor, as input: ValueInfo, in graph: Graph, count: Int
+  ) -> (Tensor, Place)? {
     guard let wanted = input.shape, input.name != graph.inputs[0].name else { return nil }
-    func fits(_ shape: ArraySlice<Int>, _ dimensions: [Dimension]) -> Bool {
+    func fits(_ shape: some Collection<Int>, _ dimensions: [Dimension]) -> Bool {
       shape.count == dimensions.count
         && zip(shape, dimensions).allSatisfy { $1.size == nil || $1.size == $0 }
     }
-    let batch = graph.inputs[0].shape?.first
-    if wanted.isEmpty, tensor.rank == 0 { return .whole }
-    if let size = wanted.first?.size, batch != .fixed(size), size == tensor.shape.first,
-      size == 1 || size != count, fits(tensor.shape[...], wanted)
-    {
-      return .whole
-    }
-    for axis in wanted.indices.dropFirst() where wanted[axis] == batch && batch != .symbolic("") {
+    if wanted.isEmpty { return tensor.count == 1 ? (tensor.reshaped([]), .whole) : nil }
+    if let axis = sampleAxis(wanted, in: graph) {
       var others = wanted
       others.remove(at: axis)
-      if fits(tensor.shape.dropFirst(), others) { return .axis(axis) }
+      let sizes: Set = [1, count]
+      if let first = tensor.shape.first, sizes.contains(first),
+        fits(tensor.shape.dropFirst(), others)
+      {
+        return (tensor, .axis(axis))
+      }
+      if fits(tensor.shape, others) { return (tensor.reshaped([1] + tensor.shape), .axis(axis)) }
+      if fits(tensor.shape, wanted), sizes.contains(tensor.shape[axis]) {
+        let rest = wanted.indices.filter { $0 != axis }
+        return (tensor.transposed([axis] + rest), .axis(axis))
+      }
+    }
+    if let size = wanted[0].size, graph.inputs[0].shape?.first != .fixed(size),
+      size == 1 || size != count, fits(tensor.shape, wanted)
+    {
+      return (tensor, .whole)
     }
     return nil
+  }
+
+  /// The axis other than the first that an input has its samples along: the one of the same name as the
+  /// first input's samples, else the only open axis behind a first one of fixed size.
+  private func sampleAxis(_ wanted: [Dimension], in graph: Graph) -> Int? {
+    guard let batch = graph.inputs[0].shape?.first else { return nil }
+    if wanted[0] == batch { return nil }
+    if batch != .symbolic(""),
+      let axis = wanted.indices.dropFirst().first(where: { wanted[$0] == batch })
+    {
+      return axis
+    }
+    let open = wanted.indices.filter { wanted[$0].size == nil }
+    return batch.size == nil && open.count == 1 && open[0] > 0 ? open[0] : nil
   }
 
   private func shaped(_ tensor: Tensor, as input: ValueInfo) throws(CompressionError) -> Tensor {
@@ -196,5 +247,17 @@ public struct Dataset: Sendable {
     throw .dataShape(
       data: name, input: input.name, found: tensor.shape,
       expected: wanted.map { $0.description })
+  }
+}
+
+extension Tensor {
+  /// Whole numbers in another integer type, such as token ids in 32 bits; any other tensor as it is.
+  fileprivate func asInteger(_ type: ElementType) -> Tensor {
+    guard elementType != type, elementType != .bool, let numbers = integers() else { return self }
+    switch type {
+    case .int64: return Tensor(numbers.map { Int64($0) }, shape: shape)
+    case .int32: return Tensor(numbers.map { Int32(clamping: $0) }, shape: shape)
+    default: return self
+    }
   }
 }

@@ -7,12 +7,15 @@ public import BillhookTensor
 /// sample, and so on: row `view · count + sample` belongs to that view of that sample.
 ///
 /// - Parameters:
-///   - append: Gets logits `[n, classes]`, float32, in order.
-/// - Throws: ``CompressionError`` when the data does not fit, the first output is not
-///   `[batch, classes]` or the augmentation states no number of views; `RuntimeError`.
+///   - output: The name of the output; nil for the first that is floating-point.
+///   - append: Gets logits in order, float32: `[n, classes]`, or `[n, rows, classes]` where a sample has
+///     several rows.
+/// - Throws: ``CompressionError`` when the data does not fit, the output's first axis is not that of
+///   the samples or the augmentation states no number of views; `RuntimeError`.
 public func recordTeacher(
   _ graph: Graph, on data: Dataset, augmentation: Augmentation? = nil, seed: UInt64 = 0,
-  batchSize: Int = 250, progress: (any ProgressReporting)? = nil,
+  batchSize: Int = 250,
+  output: String? = nil, progress: (any ProgressReporting)? = nil,
   append: (Tensor) throws -> Void
 ) throws {
   let data = try data.fitted(to: graph)
@@ -23,14 +26,20 @@ public func recordTeacher(
     }
     views = stated
   }
-  let runner = BatchRunner(graph, batchSize: batchSize)
+  let compared = try ComparedOutput(graph, output)
+  let runner = BatchRunner(graph.restricted(to: [compared.logits]), batchSize: batchSize)
   progress?.begin("record the teacher", total: data.count * views, unit: "samples")
   var done = 0
   for view in 0..<views {
     try runner.run(
       data, Array(0..<data.count), augmentation: augmentation, seed: seed, view: view
     ) { indices, outputs in
-      try append(graph.logits(outputs))
+      let logits = outputs[compared.logits]!
+      let layout = try compared.layout(logits.shape, samples: indices.count)
+      let each = layout.rowCount / indices.count
+      let rows = layout.rows(logits)
+      try append(
+        each == 1 ? rows : rows.reshaped([indices.count, each, layout.columnCount]))
       done += indices.count
       progress?.advance(done, detail: "")
     }

@@ -9,8 +9,9 @@ internal import BillhookTensor
 /// left out of that epoch.
 ///
 /// - Parameters:
-///   - graph: Its first output is the logits, `[N, classes]`.
-///   - teacher: Recorded outputs, one row a sample and view; nil to train on labels alone.
+///   - graph: The loss sees one of its outputs as rows of logits: a row a sample of `[N, classes]`, a
+///     row a position of `[N, positions, classes]`, a row a pixel of `[N, classes, H, W]`.
+///   - teacher: Recorded outputs, the rows of a sample and view; nil to train on labels alone.
 ///   - features: The teacher itself, for a loss that compares tensors inside of the networks.
 ///   - checkpoints: Keeps the state after each epoch, so that an interrupted run goes on from its last
 ///     whole epoch and ends with the same bytes.
@@ -38,18 +39,21 @@ public func train(
     throw CompressionError.tooFewSamples(
       data: data.name, count: data.count, needed: batchSize, task: "training")
   }
+  let compared = try ComparedOutput(graph, settings.output)
+  let inner = features?.pairs.map(\.student) ?? []
   let plan = try TrainingPlan(
-    (rounding?.graph ?? graph).fixingInputs(data.shapes(batchSize: batchSize)),
+    (rounding?.graph ?? graph).restricted(to: [compared.logits] + inner)
+      .fixingInputs(data.shapes(batchSize: batchSize)),
     batchSize: batchSize, optimizer: settings.optimizer,
     keepingZeros: Set(zeros.tensors.map(\.name)), seed: settings.seed,
-    features: features?.pairs.map(\.student) ?? [], substitutions: rounding?.substitutions ?? [:])
+    features: inner, substitutions: rounding?.substitutions ?? [:])
   try features?.prepare(given)
   let totalSteps = min(settings.epochs * stepsPerEpoch, settings.stepLimit ?? .max)
   var record = TrainRecord(
     epochs: [], batchSize: batchSize, samplesPerEpoch: stepsPerEpoch * batchSize,
     usedTeacher: teacher != nil, views: views.count, keptZeros: zeros.record,
     features: features?.pairs.map { "\($0.student)=\($0.teacher)" },
-    roundedValues: rounding?.substitutions.count)
+    roundedValues: rounding?.substitutions.count, output: compared.name)
   var result = graph
   if let latest = checkpoints?.latest(), latest.epochs.count < settings.epochs,
     try plan.restore(latest.state)
@@ -75,24 +79,31 @@ public func train(
       let chosen = views.choose(indices, epoch: epoch)
       let inputs = data.batch(
         indices, augmentation: settings.augmentation, seed: views.seed, views: chosen)
-      let target = try teacher?.rows(indices, views: chosen)
+      let target = try teacher?.rows(indices, views: chosen).flattened(
+        samples: indices.count)
       let labels = data.labels(indices)
       var stepLoss = 0.0
       let taught =
         try features?.values(
           indices, augmentation: settings.augmentation, seed: views.seed, views: chosen) ?? []
       try plan.step(inputs, learningRate: rate) { output, inner, gradient, innerGradients in
-        let logits = try graph.logits([graph.outputs[0].name: output])
+        let layout = try compared.layout(output.shape, samples: batchSize)
+        record.rowsPerSample =
+          layout.rowCount > batchSize ? layout.rowCount / batchSize : nil
+        let logits = layout.rows(output)
         try check(logits, target: target, labels: labels, indices: indices, data: data)
         guard logits.hasOnlyFiniteFloats else {
           throw CompressionError.lossNotFinite(
             epoch: epoch + 1, step: batch + 1, loss: "not finite", rate: rate)
         }
-        let pairs = zip(features?.pairs ?? [], zip(inner, taught)).map {
-          Feature(name: $0.student, student: $1.0, teacher: $1.1)
+        let pairs = try zip(features?.pairs ?? [], zip(inner, taught)).map {
+          Feature(
+            name: $0.student,
+            student: try $1.0.feature($0.student, rows: layout.rowCount, samples: batchSize),
+            teacher: try $1.1.feature($0.teacher, rows: layout.rowCount, samples: batchSize))
         }
         let (sum, weight) = try compute(
-          loss, logits, target, labels, pairs, &gradient, &innerGradients, step: step,
+          loss, logits, layout, target, labels, pairs, &gradient, &innerGradients, step: step,
           totalSteps: totalSteps)
         stepLoss = weight > 0 ? sum / weight : 0
         guard stepLoss.isFinite else {
@@ -118,19 +129,46 @@ public func train(
   return TrainOutcome(graph: result, record: record)
 }
 
-/// Calls the plugin with a gradient of the shape `[N, C]`, whatever shape the output has.
+/// Calls the plugin with gradients of the rows' shapes, whatever shapes the tensors have.
 private func compute(
-  _ loss: Loss, _ logits: Tensor, _ target: Tensor?, _ labels: Tensor?, _ features: [Feature],
-  _ gradient: inout Tensor, _ featureGradients: inout [Tensor], step: Int, totalSteps: Int
+  _ loss: Loss, _ logits: Tensor, _ layout: ComparedOutput.Layout, _ target: Tensor?,
+  _ labels: Tensor?, _ features: [Feature], _ gradient: inout Tensor,
+  _ featureGradients: inout [Tensor], step: Int, totalSteps: Int
 ) throws(PluginError) -> (Double, Double) {
-  let shape = gradient.shape
-  var flat = gradient.reshaped(logits.shape)
+  var flat = layout.isPlain ? gradient.reshaped(logits.shape) : Tensor(zeros: logits.shape)
+  let shapes = featureGradients.map(\.shape)
+  var flatFeatures = zip(featureGradients, features).map { $0.reshaped($1.student.shape) }
   // What the plugin writes must have one reference only, or it would be copied.
   gradient = Tensor(zeros: [0])
-  defer { gradient = flat.reshaped(shape) }
+  featureGradients = []
+  defer {
+    gradient = layout.gradient(ofRows: flat)
+    featureGradients = zip(flatFeatures, shapes).map { $0.reshaped($1) }
+  }
   return try loss.compute(
     student: logits, teacher: target, labels: labels, features: features, gradient: &flat,
-    featureGradients: &featureGradients, step: step, totalSteps: totalSteps)
+    featureGradients: &flatFeatures, step: step, totalSteps: totalSteps)
+}
+
+extension Tensor {
+  /// `[n, C]` as it is, `[n, rows, C]` as `[n · rows, C]`.
+  fileprivate func flattened(samples: Int) -> Tensor {
+    rank == 3 ? reshaped([samples * shape[1], shape[2]]) : self
+  }
+
+  /// A feature whose first axis is that of the rows.
+  fileprivate func feature(
+    _ name: String, rows: Int, samples: Int
+  ) throws(CompressionError) -> Tensor {
+    var leading = 1
+    for axis in shape.indices {
+      leading *= shape[axis]
+      if leading == rows {
+        return axis == 0 ? self : reshaped([rows] + Array(shape[(axis + 1)...]))
+      }
+    }
+    throw .featureRows(feature: name, shape: shape, rows: rows / samples, samples: samples)
+  }
 }
 
 /// Three decimals, or scientific for small numbers; the same text on every machine.
@@ -148,6 +186,9 @@ private func check(
     throw .teacherShape(teacher: target.shape, student: logits.shape)
   }
   guard let labels else { return }
+  guard logits.shape[0] == indices.count else {
+    throw .labelsOfRows(data: data.name, rows: logits.shape[0] / indices.count)
+  }
   let classes = logits.shape[1]
   for (index, label) in zip(indices, labels.elements(of: Int32.self))
   where label != -100 && (label < 0 || label >= Int32(clamping: classes)) {

@@ -35,6 +35,10 @@ public struct TrainRecord: Sendable, Codable, Equatable {
   public var features: [String]?
   /// The number of weights and activations that were rounded while training; nil without a quantizer.
   public var roundedValues: Int?
+  /// The output that the loss looked at.
+  public var output: String?
+  /// Rows that the loss saw of each sample; nil for one.
+  public var rowsPerSample: Int?
 }
 
 /// A trained network and what was done to it.

@@ -18,11 +18,15 @@ public struct TrainSettings: Sendable, Equatable {
   /// those of vectors (biases, batch norm) in which some elements are zero and others are not. A
   /// vector of zeros only is one that has not been trained yet.
   public var keepZeros: Bool
+  /// The name of the network's output that the loss looks at; nil for the first that is
+  /// floating-point.
+  public var output: String?
 
   public init(
     epochs: Int, batchSize: Int = 128, optimizer: Optimizer = .sgd(),
     schedule: LearningRateSchedule, augmentation: Augmentation? = nil,
-    stepLimit: Int? = nil, seed: UInt64 = 0, keepZeros: Bool = true
+    stepLimit: Int? = nil, seed: UInt64 = 0, keepZeros: Bool = true,
+    output: String? = nil
   ) {
     self.epochs = epochs
     self.batchSize = batchSize
@@ -32,5 +36,6 @@ public struct TrainSettings: Sendable, Equatable {
     self.stepLimit = stepLimit
     self.seed = seed
     self.keepZeros = keepZeros
+    self.output = output
   }
 }

@@ -50,28 +50,27 @@ public func evaluate(
 
 /// Compares the outputs of two networks on the same data.
 ///
+/// - Parameter output: The output whose classes, size and direction are compared; nil for the first
+///   that is floating-point. The largest difference is that of all outputs.
 /// - Throws: ``CompressionError`` when the data does not fit or the outputs have other names or
 ///   shapes, `RuntimeError`.
 public func compare(
-  _ first: Graph, _ second: Graph, on data: Dataset, batchSize: Int = 250,
+  _ first: Graph, _ second: Graph, on data: Dataset, batchSize: Int = 250, output: String? = nil,
   progress: (any ProgressReporting)? = nil
 ) throws -> Agreement {
   let names = first.outputs.map(\.name)
   guard names == second.outputs.map(\.name) else {
     throw CompressionError.outputsDiffer(first: names, second: second.outputs.map(\.name))
   }
+  let compared = try ComparedOutput(first, output)
   let firstData = try data.fitted(to: first)
   let secondData = try data.fitted(to: second)
   let firstRunner = BatchRunner(first, batchSize: batchSize)
   let secondRunner = BatchRunner(second, batchSize: firstRunner.batchSize)
-  var agreeing = 0
-  var largest = 0.0
-  // 0 belongs to the range, so that a constant output has one.
-  var low: Float = 0
-  var high: Float = 0
-  progress?.begin("compare", total: data.count, unit: "samples")
-  for start in stride(from: 0, to: data.count, by: firstRunner.batchSize) {
-    let indices = Array(start..<min(start + firstRunner.batchSize, data.count))
+  var distance = OutputDistance(compared)
+  progress?.begin("compare", total: firstData.count, unit: "samples")
+  for start in stride(from: 0, to: firstData.count, by: firstRunner.batchSize) {
+    let indices = Array(start..<min(start + firstRunner.batchSize, firstData.count))
     var left: [String: Tensor] = [:]
     try firstRunner.run(firstData, indices) { left = $1 }
     var right: [String: Tensor] = [:]
@@ -82,23 +81,13 @@ public func compare(
       guard let a = left[name], let b = right[name], a.shape == b.shape else {
         throw CompressionError.outputsDiffer(first: names, second: names)
       }
-      for (x, y) in zip(a.floats(), b.floats()) {
-        // A NaN on either side is a difference that no tolerance covers.
-        let difference = Double(abs(x - y))
-        largest = difference.isNaN ? .infinity : max(largest, difference)
-        low = min(low, x)
-        high = max(high, x)
-      }
-    }
-    if let a = try? first.logits(left), let b = try? second.logits(right) {
-      agreeing += zip(topClasses(a), topClasses(b)).count { $0 == $1 }
+      distance.addNumbers(a, b)
+      if name == compared.name { distance.addRows(a, b, samples: indices.count) }
     }
     progress?.advance(start + indices.count, detail: "")
   }
   progress?.end("")
-  return Agreement(
-    count: data.count, agreeing: agreeing, maximumDifference: largest,
-    outputRange: Double(high) - Double(low))
+  return distance.agreement(samples: firstData.count)
 }
 
 /// The loss in nats of one row of `[N, C]`, in double precision.

@@ -7,8 +7,8 @@ internal import Foundation
 /// inside of it.
 ///
 /// Backwards goes the gradient of a loss of each sample: with labels the cross-entropy of the
-/// network's first output, read as logits, with the label; without labels that with the class which
-/// the network itself ranks first. (The divergence from the network's own output would not do: its
+/// network's first output, read as rows of logits, with the label; without labels that with the class
+/// which the network itself ranks first. (The divergence from the network's own output would not do: its
 /// gradient is zero.) The pass backwards is that of training: batch norms use the batch's own
 /// statistics.
 final class CalibrationRunner {
@@ -29,6 +29,7 @@ final class CalibrationRunner {
   private let weights: [String]
   private let runner: BatchRunner
   private var plan: TrainingPlan?
+  private let compared: ComparedOutput?
   let batchSize: Int
 
   /// - Parameters:
@@ -47,20 +48,22 @@ final class CalibrationRunner {
     runner = BatchRunner(
       graph, batchSize: min(batchSize, max(samples, 1)), observed: goesBack ? [] : Set(values))
     self.batchSize = runner.batchSize
-    if goesBack {
+    compared = goesBack ? try ComparedOutput(graph, nil) : nil
+    if let compared {
       let inputs = Set(graph.inputs.map(\.name))
       var inner = values.filter { !inputs.contains($0) }
       inner += gradients.filter { !inner.contains($0) }
       plan = try TrainingPlan(
-        graph.fixingInputs(data.shapes(batchSize: runner.batchSize)), batchSize: runner.batchSize,
-        optimizer: .sgd(), seed: seed, observed: inner)
+        graph.restricted(to: [compared.logits] + inner)
+          .fixingInputs(data.shapes(batchSize: runner.batchSize)),
+        batchSize: runner.batchSize, optimizer: .sgd(), seed: seed, observed: inner)
     }
   }
 
   /// Runs at most ``batchSize`` samples.
   func run(_ data: Dataset, _ indices: [Int]) throws -> Batch {
     var batch = Batch(labelled: indices.count)
-    guard let plan else {
+    guard let plan, let compared else {
       try runner.run(
         data, indices, observe: { name, value in batch.values[name] = value }, body: { _, _ in })
       return batch
@@ -75,9 +78,15 @@ final class CalibrationRunner {
     let inputs = data.batch(filled)
     let labels = data.labels(indices)?.elements(of: Int32.self)
     try plan.step(inputs, learningRate: 0) { output, gradient in
-      let logits = try graph.logits([graph.outputs[0].name: output])
+      let layout = try compared.layout(output.shape, samples: filled.count)
+      let each = layout.rowCount / filled.count
+      guard labels == nil || each == 1 else {
+        throw CompressionError.labelsOfRows(data: data.name, rows: each)
+      }
+      var flat = Tensor(zeros: [layout.rowCount, layout.columnCount])
       batch.labelled = Self.crossEntropyGradient(
-        logits, labels: labels, count: indices.count, &gradient)
+        layout.rows(output), labels: labels, count: indices.count * each, &flat)
+      gradient = layout.gradient(ofRows: flat)
     }
     for name in values {
       batch.values[name] = trimmed(try inputs[name] ?? plan.value(name))

@@ -38,7 +38,11 @@ extension ONNXDecoder {
     rest.uint64Data = []
     if !rest.name.isEmpty { rest.clearName() }
     if !rest.docString.isEmpty { rest.clearDocString() }
-    return Initializer(tensor, docString: proto.docString, opaque: rest.restBytes)
+    var initializer = Initializer(tensor, docString: proto.docString, opaque: rest.restBytes)
+    if proto.dataLocation == .external {
+      initializer.file = proto.externalData.first { $0.key == "location" }?.value
+    }
+    return initializer
   }
 
   func refuseExternalData(_ proto: Onnx_TensorProto, at location: String) throws(FormatError) {

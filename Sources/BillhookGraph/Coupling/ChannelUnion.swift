@@ -83,6 +83,17 @@ extension ChannelTrack {
     return nil
   }
 
+  /// Where a reshape cuts this track's axis into several: the first of the new axes and its size, above
+  /// 1 and below the number of channels. Nil when it does something else.
+  func split(from old: [Dimension], to new: [Dimension]) -> (axis: Int, count: Int)? {
+    guard let (from, to) = Self.run(holding: axis, old, new), from.count == 1,
+      let axis = to.first(where: { new[$0] != 1 }), let count = new[axis].size, count > 1,
+      count < channels.count, channels.count % count == 0,
+      to.allSatisfy({ new[$0].size != nil })
+    else { return nil }
+    return (axis, count)
+  }
+
   /// The run of old axes that holds `axis`, and the run of new axes with the same elements.
   private static func run(
     holding axis: Int, _ old: [Dimension], _ new: [Dimension]

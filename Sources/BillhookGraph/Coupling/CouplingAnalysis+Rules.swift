@@ -38,6 +38,10 @@ extension CouplingAnalysis {
     case "Flatten", "Reshape", "Squeeze", "Unsqueeze": visitReshape(index, node)
     case "Transpose": visitTranspose(node)
     case "Softmax": visitSoftmax(node)
+    case "Pow": visitPower(node)
+    case "LSTM", "GRU", "RNN": visitRecurrence(index, node)
+    case "LayerNormalization", "RMSNormalization", "GroupNormalization", "LpNormalization":
+      freezeInputs(node, "normalises over its channels, so each of them counts for all others")
     case "Constant": break
     default: freezeInputs(node, "may mix its channels")
     }
@@ -144,7 +148,7 @@ extension CouplingAnalysis {
   private mutating func visitMatMul(_ index: Int, _ node: Node) {
     guard let weight = node.input(1), let shape = constants[weight]?.shape, shape.count == 2,
       let value = node.input(0)
-    else { return freezeInputs(node, "multiplies two computed matrices") }
+    else { return visitProduct(node) }
     let last = self.shape(value).count - 1
     if let input = channels(node, input: 0, axis: last) {
       record(index, weight, axis: 0, .consumer, input)
@@ -152,6 +156,62 @@ extension CouplingAnalysis {
     let output = union.make(shape[1])
     record(index, weight, axis: 1, .producer, output, isOrigin: true)
     tracks[node.outputs[0]] = ChannelTrack(axis: last, channels: output)
+  }
+
+  /// A product of two computed values, as in attention: channels along an axis that both have side by
+  /// side stay (the heads), those along the axis that is summed over go together.
+  private mutating func visitProduct(_ node: Node) {
+    guard let left = node.input(0), let right = node.input(1) else { return }
+    let ranks = (shape(left).count, shape(right).count)
+    guard tracks[left] != nil || tracks[right] != nil else { return }
+    guard ranks.0 >= 2, ranks.1 >= 2 else {
+      return freezeInputs(node, "multiplies two computed matrices")
+    }
+    // Axes counted from the end, 1 being the last: what is summed over is 1 of the left and 2 of the
+    // right.
+    let from = (
+      tracks[left].map { ranks.0 - $0.axis }, tracks[right].map { ranks.1 - $0.axis }
+    )
+    let outputRank = shape(node.outputs[0]).count
+    switch from {
+    case (let a?, let b?) where (a == b && a > 2) || (a == 1 && b == 2):
+      let (first, second) = (tracks[left]!.channels, tracks[right]!.channels)
+      guard first.count == second.count else {
+        return freezeInputs(node, "spreads one of its inputs over the other")
+      }
+      union.unite(first, second)
+      if a > 2 {
+        tracks[node.outputs[0]] = ChannelTrack(axis: outputRank - a, channels: first)
+      }
+    case (let a?, nil) where a == 2 || (a > 2 && (a > ranks.1 || shape(right)[ranks.1 - a] == 1)):
+      tracks[node.outputs[0]] = ChannelTrack(
+        axis: outputRank - a, channels: tracks[left]!.channels)
+    case (nil, let b?) where b == 1 || (b > 2 && (b > ranks.0 || shape(left)[ranks.0 - b] == 1)):
+      tracks[node.outputs[0]] = ChannelTrack(
+        axis: outputRank - b, channels: tracks[right]!.channels)
+    default: freezeInputs(node, "multiplies two computed matrices")
+    }
+  }
+
+  /// A power with a fixed exponent above 0, which is finite at zero.
+  private mutating func visitPower(_ node: Node) {
+    guard let exponent = node.input(1).flatMap({ constants[$0] }), exponent.count == 1,
+      exponent.rank <= 1, exponent.numbers()[0] > 0
+    else { return freezeInputs(node, "raises it to a power that is computed, or not above 0") }
+    pass(node)
+  }
+
+  /// A recurrent layer reads channels as a fully connected layer does. Those that it makes are its
+  /// state too, which it reads again and whose first value has a shape of its own, so they stay.
+  private mutating func visitRecurrence(_ index: Int, _ node: Node) {
+    for input in node.inputs.dropFirst() {
+      freeze(input, "node \"\(node.displayName)\" (\(node.op)) has it as a weight or state")
+    }
+    guard let input = channels(node, input: 0, axis: 2) else { return }
+    guard let weight = node.input(1), constants[weight]?.rank == 3 else {
+      return freezeInputs(node, "has a weight that is computed")
+    }
+    record(index, weight, axis: 2, .consumer, input)
   }
 
   private mutating func visitBatchNormalization(_ index: Int, _ node: Node) {
@@ -245,11 +305,29 @@ extension CouplingAnalysis {
 
   private mutating func visitReshape(_ index: Int, _ node: Node) {
     guard let value = node.input(0), let track = tracks[value] else { return }
-    guard let moved = track.reshaped(from: shape(value), to: shape(node.outputs[0])) else {
+    let (old, new) = (shape(value), shape(node.outputs[0]))
+    if !new.isEmpty, new.allSatisfy({ $0 == .symbolic("") }) {
+      return freezeInputs(node, "gives it a shape that is known only while it runs")
+    }
+    guard let moved = track.reshaped(from: old, to: new) ?? split(track, from: old, to: new) else {
       return freezeInputs(node, "mixes its channels: \(shape(value)) to \(shape(node.outputs[0]))")
     }
     if node.op == "Reshape" { reshapes.append((index, moved)) }
     tracks[node.outputs[0]] = moved
+  }
+
+  /// Channels that a reshape lays out along several axes, as it does for the heads of attention: all
+  /// channels with the same place on the first of these axes become one unit.
+  private mutating func split(
+    _ track: ChannelTrack, from old: [Dimension], to new: [Dimension]
+  ) -> ChannelTrack? {
+    guard let place = track.split(from: old, to: new) else { return nil }
+    let size = track.channels.count / place.count
+    let heads = (0..<place.count).map { Array(track.channels[$0 * size..<($0 + 1) * size]) }
+    for head in heads {
+      for channel in head.dropFirst() { union.unite(head[0], channel) }
+    }
+    return ChannelTrack(axis: place.axis, channels: heads.map { $0[0] })
   }
 
   private mutating func visitTranspose(_ node: Node) {

@@ -73,6 +73,18 @@ extension OperatorDefinition {
     "Expand", inputs: 2...2,
     infer: { (context) throws(GraphError) in
       let input = try context.type(0)
+      let target = try context.type(1)
+      if context.optionalTensor(1) == nil, target.shape.count == 1, let rank = target.shape[0].size
+      {
+        // An axis may only grow from size 1.
+        let open = [Dimension](repeating: .symbolic(""), count: max(rank, input.shape.count))
+        let offset = open.count - input.shape.count
+        let shape = open.indices.map { axis -> Dimension in
+          let own = axis < offset ? 1 : input.shape[axis - offset]
+          return own.size == nil || own == 1 ? .symbolic("") : own
+        }
+        return [ValueType(input.elementType, shape)]
+      }
       let sizes = try context.integers(1)
       guard sizes.allSatisfy({ $0 >= 0 }),
         let shape = broadcast(input.shape, sizes.map { .fixed($0) })
@@ -146,6 +158,10 @@ extension Tensor {
     _ = try context.type(1, in: [.int64], expected: "int64 sizes")
     guard target.shape.count == 1 else {
       throw context.wrongShape(1, expected: "a vector of sizes")
+    }
+    // Of sizes that are computed, at least their number is known.
+    if context.optionalTensor(1) == nil, let rank = target.shape[0].size {
+      return [ValueType(input.elementType, [Dimension](repeating: .symbolic(""), count: rank))]
     }
   }
   guard let sizes = try context.integers(1, or: "shape") else {

@@ -14,6 +14,10 @@ extension OperatorDefinition {
     infer: { (context) throws(GraphError) in
       let input = try context.type(0)
       var shape = input.shape
+      if let axes = try context.computedCuts(rank: shape.count) {
+        for axis in axes { shape[axis] = .symbolic("") }
+        return [ValueType(input.elementType, shape)]
+      }
       for cut in try context.cuts(rank: shape.count) {
         guard let size = shape[cut.axis].size else {
           if !cut.isWhole { shape[cut.axis] = .symbolic("") }
@@ -230,6 +234,17 @@ enum PaddingMode: String {
 }
 
 extension NodeContext {
+  /// The axes that may change when where to cut is computed while running; nil when it is known.
+  fileprivate func computedCuts(rank: Int) throws(GraphError) -> [Int]? {
+    let isComputed = (1...4).contains { optionalType($0) != nil && optionalTensor($0) == nil }
+    guard isComputed else { return nil }
+    if optionalType(3) != nil {
+      guard optionalTensor(3) != nil else { return Array(0..<rank) }
+      return try axes(try integers(3), rank: rank)
+    }
+    return Array(0..<min(optionalType(1)?.shape.first?.size ?? rank, rank))
+  }
+
   fileprivate func cuts(rank: Int) throws(GraphError) -> [Cut] {
     guard let starts = try integers(1, or: "starts"), let ends = try integers(2, or: "ends") else {
       throw .missingInput(op: op, node: name, index: 1)

@@ -18,9 +18,12 @@ public struct EvaluateReport: Sendable, Codable, Equatable {
 
   /// Evaluates a network.
   ///
-  /// - Parameter other: A network to compare with; needed when the data has no labels.
+  /// - Parameters:
+  ///   - other: A network to compare with; needed when the data has no labels.
+  ///   - output: The output to compare; nil for the first that is floating-point.
   public static func run(
     model path: String, data source: DataSource, against other: String? = nil,
+    output: String? = nil,
     progress: (any BillhookCompression.ProgressReporting)? = nil
   ) throws -> EvaluateReport {
     let graph = try ModelFile.readGraph(path, for: "evaluate")
@@ -43,7 +46,8 @@ public struct EvaluateReport: Sendable, Codable, Equatable {
           report.change = own.top1 - its.top1
         }
       }
-      report.agreement = try compare(graph, otherGraph, on: fitted, progress: progress)
+      report.agreement = try compare(
+        graph, otherGraph, on: fitted, output: output, progress: progress)
     }
     return report
   }
@@ -67,7 +71,15 @@ public struct EvaluateReport: Sendable, Codable, Equatable {
     var text = table.rows.isEmpty ? "" : table.text()
     if let change { text += "\nchange: \(NumberText.points(change)) points\n" }
     if let agreement {
-      text += "\nsame class: \(NumberText.fraction(agreement.top1)) of \(agreement.count) samples\n"
+      text += "\n"
+      if let top1 = agreement.top1 {
+        text += "same class: \(NumberText.fraction(top1)) of "
+        text += "\(agreement.rows) \(agreement.rows == agreement.count ? "samples" : "rows")\n"
+      }
+      if let difference = agreement.relativeDifference {
+        text += "relative difference: \(NumberText.small(difference)) "
+        text += "(root mean square), cosine \(NumberText.fixed(agreement.cosine, digits: 6))\n"
+      }
       text += "largest difference of outputs: \(NumberText.small(agreement.maximumDifference)) "
       text += "(outputs span \(NumberText.significant(agreement.outputRange)))\n"
     }

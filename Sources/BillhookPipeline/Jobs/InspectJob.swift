@@ -20,7 +20,8 @@ public struct InspectReport: Sendable, Codable, Equatable {
   }
   /// Where weights lie in the file.
   public struct Place: Sendable, Codable, Equatable {
-    /// `initializers`, `Constant nodes`, or the same `in subgraphs`.
+    /// `initializers`, `Constant nodes`, or the same `in subgraphs`; `file "NAME"` for those in a file
+    /// beside the model.
     public var name: String
     public var tensors: Int
     public var elements: Int
@@ -122,7 +123,7 @@ public struct InspectReport: Sendable, Codable, Equatable {
         cost.parameters, cost.macs, cost.sparsity, cost.layers
       )
       groups = try graph.couplingGroups().map(Self.group)
-      methods = try Self.methods(graph, groups: groups)
+      methods = try Self.methods(graph, cost: cost, groups: groups)
       if macs == 0, !graph.fixesSamples {
         notes.append(
           "MACs are not known where the inputs leave sizes open; state them, such as --shape "

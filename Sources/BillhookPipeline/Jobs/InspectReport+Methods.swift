@@ -7,7 +7,9 @@ extension InspectReport {
   /// Tensors of numbers with a fraction or of 8 bits, which are what weights are stored as.
   static func places(_ graph: Graph) -> [Place] {
     var places: OrderedDictionary<String, Place> = [:]
-    func add(_ tensor: Tensor, _ name: String) {
+    func add(_ initializer: Initializer, _ place: String) {
+      let tensor = initializer.tensor
+      let name = initializer.file.map { "file \"\($0)\"" } ?? place
       guard tensor.elementType.isFloatingPoint || tensor.elementType.byteCount == 1,
         tensor.elementType != .bool
       else { return }
@@ -17,10 +19,14 @@ extension InspectReport {
     }
     func visit(_ graph: Graph, suffix: String) {
       for initializer in graph.initializers.values {
-        add(initializer.tensor, "initializers\(suffix)")
+        add(initializer, "initializers\(suffix)")
       }
       for node in graph.nodes {
-        if let tensor = node.constantTensor { add(tensor, "Constant nodes\(suffix)") }
+        if case .tensor(let initializer)? = node.attributes["value"], node.op == "Constant" {
+          add(initializer, "Constant nodes\(suffix)")
+        } else if let tensor = node.constantTensor {
+          add(Initializer(tensor), "Constant nodes\(suffix)")
+        }
         for body in node.subgraphs { visit(body, suffix: " in subgraphs") }
       }
     }
@@ -29,8 +35,9 @@ extension InspectReport {
   }
 
   /// What each method reaches.
-  static func methods(_ graph: Graph, groups: [Group]) throws -> [Method] {
-    let cost = try NetworkCost(of: graph)
+  static func methods(
+    _ graph: Graph, cost: NetworkCost, groups: [Group]
+  ) throws -> [Method] {
     let hoisted = graph.hoistingWeights()
     let names = try hoisted.layers().filter {
       hoisted.constant($0.weight)?.elementType.isFloatingPoint == true

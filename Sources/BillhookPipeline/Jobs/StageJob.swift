@@ -14,7 +14,8 @@ public struct StageJob {
   public var output: String
   /// For training, statistics and calibration.
   public var data: DataSource?
-  /// For an evaluation before and after.
+  /// For an evaluation afterwards: with labels top-1, without them how far the outputs are from those
+  /// of the teacher of a distillation, else from those of the input.
   public var test: DataSource?
   public var seed: UInt64
   public var catalog: PluginCatalog
@@ -72,7 +73,8 @@ public struct StageJob {
     try ONNXFile.write(graph, to: output)
     checkpoint.remove()
     let ledger = StageLedger(test: checked.test, measurement: nil, progress: progress)
-    var row = try ledger.row(try ONNXFile.read(path: output), path: output)
+    let written = try ONNXFile.read(path: output)
+    var row = try ledger.row(written, path: output)
     let before = try NetworkCost(of: checked.graph)
     row.stage = stage.name
     row.summary = stage.summary
@@ -81,6 +83,13 @@ public struct StageJob {
     row.record = result.record
     row.plugins = result.plugins
     row.warnings = result.warnings
+    if row.evaluation == nil {
+      var reference = checked.graph
+      if case .distill(let distill) = stage.work, case .file(let teacher) = distill.teacher {
+        reference = try ModelFile.readGraph(teacher, for: "a teacher")
+      }
+      try ledger.compare(&row, written, teacher: reference, nil, output: stage.networkOutput)
+    }
     return JobReport(
       input: input, inputBytes: try ModelFile.byteCount(input),
       inputParameters: before.parameters, inputMACs: before.macs, stage: row)
@@ -130,6 +139,12 @@ public struct JobReport: Sendable, Codable, Equatable {
         "\(NumberText.fraction(evaluation.top1)) (\(NumberText.fraction(evaluation.intervalLow))–"
           + "\(NumberText.fraction(evaluation.intervalHigh)))",
       ])
+    }
+    if let agreement = stage.agreementWithTeacher {
+      table.add(["agreement", "", NumberText.fraction(agreement)])
+    }
+    if let difference = stage.differenceFromTeacher {
+      table.add(["difference", "", NumberText.small(difference)])
     }
     table.add(["time", "", NumberText.seconds(stage.seconds)])
     lines.append(table.text())

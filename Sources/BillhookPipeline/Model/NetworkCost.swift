@@ -103,7 +103,7 @@ public struct NetworkCost: Sendable, Equatable {
   }
 
   /// The inputs of a node that hold trained numbers.
-  private static func parameterInputs(of node: Node) -> [Int] {
+  fileprivate static func parameterInputs(of node: Node) -> [Int] {
     switch node.op {
     case "Conv", "ConvTranspose", "Gemm", "LayerNormalization", "InstanceNormalization",
       "GroupNormalization":
@@ -151,16 +151,25 @@ public struct NetworkCost: Sendable, Equatable {
 extension Graph {
   /// The network with its weights as tensors where operators make them from packed ones.
   fileprivate func decodingWeights() throws(GraphError) -> Graph {
-    var constants = Set(initializers.keys)
+    // By value that is made of constants alone: whether layers see through what makes it.
+    var isPlain: [String: Bool] = [:]
+    for name in initializers.keys { isPlain[name] = true }
+    let views = ["DequantizeLinear", "Identity", "Cast", "Transpose", "Reshape"]
     var decodes = false
     for node in nodes {
+      for index in NetworkCost.parameterInputs(of: node) {
+        if let input = node.input(index), isPlain[input] == false { decodes = true }
+      }
       let reads = node.reads.filter { !$0.isEmpty }
-      guard !reads.isEmpty, reads.allSatisfy(constants.contains) else { continue }
-      constants.formUnion(node.outputs)
-      // These alone are looked through where they are.
-      let views = ["DequantizeLinear", "Identity", "Cast", "Transpose", "Reshape"]
-      let isView = views.contains(node.op)
-      decodes = decodes || !isView || node.int("block_size", default: 0) != 0
+      guard reads.allSatisfy({ isPlain[$0] != nil }), node.op == "Constant" || !reads.isEmpty else {
+        continue
+      }
+      // A Mul by a constant is the scale of integers that a Cast made floats of.
+      let isScale = node.op == "Mul" && reads.count { constant($0) == nil } == 1
+      let isView = views.contains(node.op) && node.int("block_size", default: 0) == 0
+      let plain =
+        node.op == "Constant" || ((isView || isScale) && reads.allSatisfy { isPlain[$0] == true })
+      for output in node.outputs { isPlain[output] = plain }
     }
     return decodes ? try foldingConstants() : self
   }

@@ -176,6 +176,7 @@ extension TrainingOptions {
     stepFactor = reader.number("step_factor") ?? stepFactor
     finalLearningRate = reader.number("final_learning_rate") ?? finalLearningRate
     warmupSteps = reader.integer("warmup_steps") ?? warmupSteps
+    networkOutput = reader.text("network_output")
     if let value = reader["augmentation"] {
       let section = SectionReader(
         value, RecipeVocabulary.augmentation, path: reader.join("augmentation"), problems: problems)

@@ -112,6 +112,15 @@ public struct Stage: Sendable, Equatable, Codable {
     }
   }
 
+  /// The output that the stage's loss looks at, where it was named.
+  var networkOutput: String? {
+    switch work {
+    case .train(let stage): stage.training.networkOutput
+    case .distill(let stage): stage.training.networkOutput
+    case .prune, .quantize, .evaluate: nil
+    }
+  }
+
   /// True for the stages that train: long work whose state is kept after each epoch.
   var trains: Bool {
     switch work {

@@ -88,6 +88,10 @@ enum RecipeVocabulary {
       "warmup_steps", .integer(atLeast: 0), default: "0", "Steps over which the rate rises from 0."
     ),
     RecipeKey("augmentation", .section(augmentation), "Random changes of the images."),
+    RecipeKey(
+      "network_output", .text,
+      "The output of the network that the loss looks at; the first floating-point one when left out."
+    ),
   ]
 
   static let augmentation = RecipeSection(

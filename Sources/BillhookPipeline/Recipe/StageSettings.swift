@@ -66,6 +66,8 @@ public struct TrainingOptions: Sendable, Equatable, Codable {
   /// The rate rises from 0 over this many steps (batches) first.
   public var warmupSteps = 0
   public var augmentation: AugmentationOptions?
+  /// The output of the network that the loss looks at; nil for the first that is floating-point.
+  public var networkOutput: String?
 
   public init() {}
 

@@ -5,7 +5,8 @@ extension Report {
   public func table() -> String {
     var table = TextTable([
       ("stage", .left), ("top-1", .right), ("95 % interval", .left), ("change", .right),
-      ("agreement", .right), ("on disk", .right), ("parameters", .right), ("MACs", .right),
+      ("agreement", .right), ("difference", .right), ("on disk", .right), ("parameters", .right),
+      ("MACs", .right),
       ("sparsity", .right), ("batch 1", .right), ("batch 128", .right), ("time", .right),
       ("file", .left),
     ])
@@ -18,6 +19,7 @@ extension Report {
         } ?? "",
         row.changeAgainstTeacher.map { "\(NumberText.points($0)) pp" } ?? "",
         row.agreementWithTeacher.map(NumberText.fraction) ?? "",
+        row.differenceFromTeacher.map(NumberText.small) ?? "",
         NumberText.bytes(row.bytes), NumberText.count(row.parameters),
         NumberText.magnitude(row.macs), NumberText.fraction(row.sparsity),
         row.latencyBatch1.map { NumberText.seconds($0.medianSeconds) } ?? "",

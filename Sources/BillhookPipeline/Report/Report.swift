@@ -49,8 +49,12 @@ public struct StageReport: Sendable, Codable, Equatable {
   public var evaluation: Evaluation?
   /// top-1 minus the teacher's; nil for the teacher and before it.
   public var changeAgainstTeacher: Double?
-  /// The share of test samples with the teacher's class; only for unlabelled test data.
+  /// The share of test samples (positions, pixels) with the teacher's class; only for unlabelled test
+  /// data, and where the network tells classes.
   public var agreementWithTeacher: Double?
+  /// The size of the difference of the outputs from the teacher's, as a share of those; only for
+  /// unlabelled test data.
+  public var differenceFromTeacher: Double?
   public var parameters: Int
   /// Multiply-adds for one sample.
   public var macs: Int

@@ -28,15 +28,19 @@ struct StageLedger {
   }
 
   /// Fills in how the row's network stands against the teacher.
+  ///
+  /// - Parameter output: The output to compare where there are no labels; nil for the first.
   func compare(
-    _ row: inout StageReport, _ graph: Graph, teacher: Graph, _ teacherEvaluation: Evaluation?
+    _ row: inout StageReport, _ graph: Graph, teacher: Graph, _ teacherEvaluation: Evaluation?,
+    output: String? = nil
   ) throws {
     if let own = row.evaluation, let its = teacherEvaluation {
       row.changeAgainstTeacher = own.top1 - its.top1
     } else if let test {
       let agreement = try BillhookCompression.compare(
-        teacher, graph, on: test.dataset.fitted(to: teacher), progress: progress)
+        teacher, graph, on: test.dataset.fitted(to: teacher), output: output, progress: progress)
       row.agreementWithTeacher = agreement.top1
+      row.differenceFromTeacher = agreement.relativeDifference
     }
   }
 

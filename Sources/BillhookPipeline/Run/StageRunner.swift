@@ -55,7 +55,8 @@ struct StageRunner {
       data: data.dataset.fitted(to: graph), progress: context.progress,
       checkpoints: context.checkpoint)
     return StageResult(
-      graph: outcome.graph, record: .train(outcome.record), plugins: [plugin.use])
+      graph: outcome.graph, record: .train(outcome.record), plugins: [plugin.use],
+      warnings: Self.notes(outcome.record, of: graph))
   }
 
   private func prune(_ stage: PruneStage, _ graph: Graph) throws -> StageResult {
@@ -85,7 +86,7 @@ struct StageRunner {
       }
     let (teacher, isReused) = try context.teachers.teacher(
       teacherGraph, on: data, augmentation: stage.training.augmentation?.augmentation,
-      seed: context.seed, progress: context.progress)
+      seed: context.seed, output: stage.training.networkOutput, progress: context.progress)
     let pairs = stage.features.map {
       FeatureTeacher.Pair(student: $0.student, teacher: $0.teacher)
     }
@@ -101,7 +102,17 @@ struct StageRunner {
     return StageResult(
       graph: outcome.graph, record: .distill(outcome.record),
       plugins: [plugin.use] + (quantizer.map { [$0.use] } ?? []),
-      teacherWasRecorded: isReused)
+      warnings: Self.notes(outcome.record, of: graph), teacherWasRecorded: isReused)
+  }
+
+  /// Says which of several outputs was looked at.
+  private static func notes(_ record: TrainRecord, of graph: Graph) -> [String] {
+    guard graph.outputs.count > 1, let output = record.output else { return [] }
+    let others = graph.outputs.map(\.name).filter { $0 != output }.map { "\"\($0)\"" }
+    return [
+      "The loss looked at the output \"\(output)\" alone. --network-output (in a recipe "
+        + "network_output) chooses another one: \(others.joined(separator: ", "))."
+    ]
   }
 
   private func quantize(_ stage: QuantizeStage, _ graph: Graph) throws -> StageResult {

@@ -41,10 +41,10 @@ struct TeacherStore {
   /// - Returns: The teacher and whether it was there already.
   func teacher(
     _ graph: Graph, on data: LoadedData, augmentation: Augmentation?, seed: UInt64,
-    progress: (any BillhookCompression.ProgressReporting)?
+    output: String? = nil, progress: (any BillhookCompression.ProgressReporting)?
   ) throws -> (teacher: RecordedTeacher, isReused: Bool) {
     let fitted = try data.dataset.fitted(to: graph)
-    let key = try key(graph, data, fitted.normalization, augmentation, seed)
+    let key = try key(graph, data, fitted.normalization, augmentation, seed, output)
     let path = "\(folder)/teacher-\(key.prefix(16)).bin"
     func recorded(_ record: TeacherRecord) -> RecordedTeacher {
       RecordedTeacher(record: record, augmentation: augmentation, augmentationSeed: seed)
@@ -59,7 +59,7 @@ struct TeacherStore {
     let writer = RowWriter(
       path: path, key: key, sampleCount: fitted.count, views: augmentation?.views ?? 1)
     try recordTeacher(
-      graph, on: fitted, augmentation: augmentation, seed: seed, progress: progress,
+      graph, on: fitted, augmentation: augmentation, seed: seed, output: output, progress: progress,
       append: writer.append)
     try writer.finish()
     return (recorded(try TeacherRecord.read(path: path, expectedKey: key)), false)
@@ -68,12 +68,13 @@ struct TeacherStore {
   /// Everything that the outputs depend on; not the metadata, which says nothing of the arithmetic.
   private func key(
     _ graph: Graph, _ data: LoadedData, _ normalization: Normalization?,
-    _ augmentation: Augmentation?, _ seed: UInt64
+    _ augmentation: Augmentation?, _ seed: UInt64, _ output: String?
   ) throws -> String {
     var bare = graph
     bare.metadata = [:]
     var digest = Digest()
     digest.add("model", try ONNXFile.encode(bare))
+    digest.add("output", output ?? "")
     digest.add("data", data.sha256)
     digest.add("normalization", "\(String(describing: normalization))")
     if let augmentation {

@@ -8,7 +8,7 @@ extension TrainingOptions {
       epochs: epochs, batchSize: batchSize, optimizer: runtimeOptimizer,
       schedule: LearningRateSchedule(
         base: Float(effectiveLearningRate), shape: scheduleShape, warmupSteps: warmupSteps),
-      augmentation: augmentation?.augmentation, stepLimit: steps, seed: seed)
+      augmentation: augmentation?.augmentation, stepLimit: steps, seed: seed, output: networkOutput)
   }
 
   private var runtimeOptimizer: Optimizer {
