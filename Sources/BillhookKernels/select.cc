@@ -4,6 +4,7 @@
 // some bits of the keys. A bracket that holds the threshold ends the selection; one that
 // misses it, or holds more than there is memory for, is followed by histograms until it does.
 #include <math.h>
+#include <string.h>
 
 #include <atomic>
 #include <memory>
@@ -59,7 +60,10 @@ struct bh_select {
   bool end_histogram();
   void finish(int32_t key, int64_t rank_among_ties);
   int64_t ties_in(const Piece &piece, int32_t key) const;
-  bool add_to_bracket(Piece &piece, const float *scores, int64_t count);
+  template <typename Count>
+  bool add_to_bracket(Piece &piece, int64_t count, Count count_bracket);
+  bool takes(int64_t piece, int64_t count);
+  bool takes_all_or_no_ties(int64_t piece) const;
   void add_to_histogram(const float *scores, int64_t count);
   template <typename Loop, typename Rest>
   int64_t apply(int64_t piece, const float *scores, int64_t count, Loop loop, Rest rest) const;
@@ -177,10 +181,11 @@ int32_t bh_select::advance() {
 
 // The keys of a piece are collected in a buffer of the thread, and then get their place. Returns
 // whether a score is not finite.
-bool bh_select::add_to_bracket(Piece &piece, const float *scores, int64_t count) {
+template <typename Count>
+bool bh_select::add_to_bracket(Piece &piece, int64_t count, Count count_bracket) {
   static thread_local std::vector<int32_t> inside;
   if (static_cast<int64_t>(inside.size()) < count + 16) inside.resize(count + 16);
-  const bh::BracketCounts found = bh::count_bracket(scores, count, low, high, inside.data());
+  const bh::BracketCounts found = count_bracket(inside.data());
   below.fetch_add(found.below, std::memory_order_relaxed);
   piece.at_low = static_cast<int32_t>(found.at_low);
   piece.inside = static_cast<int32_t>(found.inside);
@@ -261,18 +266,38 @@ int32_t bh_select_next(bh_select *s) {
   }
 }
 
-int32_t bh_select_add(bh_select *s, int64_t piece, const float *scores, int64_t count) {
-  if (piece < 0 || piece >= static_cast<int64_t>(s->pieces.size()) || count < 0 ||
+// Counts the scores of a piece as seen; false when there is no such piece.
+bool bh_select::takes(int64_t piece, int64_t count) {
+  if (piece < 0 || piece >= static_cast<int64_t>(pieces.size()) || count < 0 ||
       count > INT_MAX - 64) {
-    s->bad_piece = true;
-    return 0;
+    bad_piece = true;
+    return false;
   }
-  s->seen += count;
+  seen += count;
+  return true;
+}
+
+int32_t bh_select_add(bh_select *s, int64_t piece, const float *scores, int64_t count) {
+  if (!s->takes(piece, count)) return 0;
   if (s->phase == Phase::bracket) {
-    return s->add_to_bracket(s->pieces[piece], scores, count) ? 1 : 0;
+    return s->add_to_bracket(s->pieces[piece], count, [=](int32_t *inside) {
+      return bh::count_bracket(scores, count, s->low, s->high, inside);
+    });
   }
   if (s->phase == Phase::histogram) s->add_to_histogram(scores, count);
   return bh_count_nonfinite_f32(scores, count) != 0 ? 1 : 0;
+}
+
+int32_t bh_select_spend(bh_select *s, int64_t piece, float *scores, int64_t count) {
+  if (s->phase != Phase::bracket) {
+    const int32_t nonfinite = bh_select_add(s, piece, scores, count);
+    if (count > 0) memset(scores, 0xFF, static_cast<size_t>(count) * sizeof(float));
+    return nonfinite;
+  }
+  if (!s->takes(piece, count)) return 0;
+  return s->add_to_bracket(s->pieces[piece], count, [=](int32_t *inside) {
+    return bh::spend_bracket(scores, count, s->low, s->high, inside);
+  });
 }
 
 float bh_select_threshold(const bh_select *s) {
@@ -289,6 +314,36 @@ int64_t bh_select_prune(const bh_select *s, int64_t piece, const float *scores,
       piece, scores, count,
       [=](int32_t last) { return bh::prune_to_key(scores, last, weights, out, count, stream); },
       [out](int64_t i) { out[i] = 0; });
+}
+
+// True when no score of the piece has to be looked at twice.
+bool bh_select::takes_all_or_no_ties(int64_t piece) const {
+  if (phase != Phase::done || piece < 0 || piece >= static_cast<int64_t>(pieces.size())) {
+    return false;
+  }
+  return threshold == INT_MIN || pieces[piece].ties == 0 || pieces[piece].all_ties;
+}
+
+int64_t bh_select_spend_pruning(const bh_select *s, int64_t piece, float *scores,
+                                const float *weights, float *out, int64_t count,
+                                int32_t *nonfinite) {
+  const bool stream = out != weights && s->n >= 1 << 22;
+  bool bad = false;
+  int64_t pruned;
+  if (s->takes_all_or_no_ties(piece)) {
+    pruned = s->apply(
+        piece, scores, count,
+        [=, &bad](int32_t last) {
+          return bh::spend_to_key(scores, last, weights, out, count, stream, &bad);
+        },
+        [](int64_t) {});
+  } else {
+    bad = bh_count_nonfinite_f32(scores, count) != 0;
+    pruned = bh_select_prune(s, piece, scores, weights, out, count);
+    if (count > 0) memset(scores, 0xFF, static_cast<size_t>(count) * sizeof(float));
+  }
+  *nonfinite = bad ? 1 : 0;
+  return pruned;
 }
 
 int64_t bh_select_keep(const bh_select *s, int64_t piece, const float *scores, uint8_t *keep,

@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#include <type_traits>
+
 #include "vector_targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -69,11 +71,26 @@ HWY_INLINE int64_t Append(hn::Vec<Ints> keys, hn::Mask<Ints> chosen, int32_t *to
   return static_cast<int64_t>(hn::CountTrue(d, chosen));
 }
 
+// A score that is not const is spent: once it was read, NaN takes its place.
+template <typename Score>
+HWY_INLINE void Spend(Score *scores) {
+  if constexpr (!std::is_const_v<Score>) {
+    const Ints d;
+    hn::StoreU(hn::Set(d, -1), d, reinterpret_cast<int32_t *>(scores));
+  }
+}
+
+template <typename Score>
+HWY_INLINE void SpendRest(Score *scores, int64_t n) {
+  if constexpr (!std::is_const_v<Score>) memset(scores, 0xFF, static_cast<size_t>(n) * 4);
+}
+
 // Four vectors at a time: keys of the bracket are rare, so one test for the four decides whether
 // any has to be stored, and the rest is comparisons without branches. Where the bracket is a single
 // key, that key may be frequent, and nothing needs storing.
-BracketCounts CountBracket(const float *scores, int64_t n, int32_t low, int32_t high,
-                           int32_t *inside) {
+template <typename Score>
+HWY_INLINE BracketCounts CountAround(Score *scores, int64_t n, int32_t low, int32_t high,
+                                     int32_t *inside) {
   const Ints d;
   const int64_t step = hn::Lanes(d);
   const auto from = hn::Set(d, low), to = hn::Set(d, high);
@@ -82,6 +99,7 @@ BracketCounts CountBracket(const float *scores, int64_t n, int32_t low, int32_t 
   for (; i + 4 * step <= n; i += 4 * step) {
     const auto k0 = RawKeys(scores + i), k1 = RawKeys(scores + i + step);
     const auto k2 = RawKeys(scores + i + 2 * step), k3 = RawKeys(scores + i + 3 * step);
+    for (int64_t part = 0; part < 4; part++) Spend(scores + i + part * step);
     const auto o0 = Outside(k0, from, to, &sums), o1 = Outside(k1, from, to, &sums);
     const auto o2 = Outside(k2, from, to, &sums), o3 = Outside(k3, from, to, &sums);
     if (hn::AllTrue(d, hn::And(hn::And(o0, o1), hn::And(o2, o3))) || low == high) continue;
@@ -92,7 +110,14 @@ BracketCounts CountBracket(const float *scores, int64_t n, int32_t low, int32_t 
   }
   const int32_t least = hn::GetLane(hn::MinOfLanes(d, sums.least));
   const int32_t most = hn::GetLane(hn::MaxOfLanes(d, sums.most));
-  if (least == INT_MIN) return count_bracket_scalar(scores, n, low, high, inside);
+  if (least == INT_MIN) {
+    // A NaN. Scores that are spent cannot be counted again, and nobody needs the counts.
+    if (!std::is_const_v<Score>) {
+      SpendRest(scores + i, n - i);
+      return {0, 0, 0, 0, true};
+    }
+    return count_bracket_scalar(scores, n, low, high, inside);
+  }
   const int64_t below = hn::GetLane(hn::SumOfLanes(d, sums.below));
   const int64_t above = hn::GetLane(hn::SumOfLanes(d, sums.above));
   BracketCounts counts{below, 0, 0, 0, least <= key_of(-INFINITY) || most >= key_of(INFINITY)};
@@ -108,7 +133,17 @@ BracketCounts CountBracket(const float *scores, int64_t n, int32_t low, int32_t 
   counts.inside += rest.inside;
   counts.at_high += rest.at_high;
   counts.nonfinite = counts.nonfinite || rest.nonfinite;
+  SpendRest(scores + i, n - i);
   return counts;
+}
+
+BracketCounts CountBracket(const float *scores, int64_t n, int32_t low, int32_t high,
+                           int32_t *inside) {
+  return CountAround(scores, n, low, high, inside);
+}
+
+BracketCounts SpendBracket(float *scores, int64_t n, int32_t low, int32_t high, int32_t *inside) {
+  return CountAround(scores, n, low, high, inside);
 }
 
 int64_t PruneToKey(const float *scores, int32_t last, const float *weights, float *out, int64_t n,
@@ -146,6 +181,47 @@ int64_t PruneToKey(const float *scores, int32_t last, const float *weights, floa
   return pruned + prune_to_key_scalar(scores + i, last, weights + i, out + i, n - i);
 }
 
+// PruneToKey that spends the scores, and says whether one of them was not finite.
+int64_t SpendToKey(float *scores, int32_t last, const float *weights, float *out, int64_t n,
+                   bool stream, bool *nonfinite) {
+  const Floats d;
+  const Ints di;
+  const int64_t step = hn::Lanes(d);
+  const auto limit = hn::Set(di, last);
+  auto kept = hn::Zero(di), least = hn::Zero(di), most = hn::Zero(di);
+  int64_t i = 0, pruned = 0;
+  const auto choose = [&] {
+    const auto key = RawKeys(scores + i);
+    least = hn::Min(least, key);
+    most = hn::Max(most, key);
+    const auto keep = hn::Gt(key, limit);
+    kept = hn::Sub(kept, hn::VecFromMask(di, keep));
+    Spend(scores + i);
+    return hn::IfThenElseZero(hn::RebindMask(d, keep), hn::LoadU(d, weights + i));
+  };
+  if (stream) {
+    const uintptr_t misaligned = reinterpret_cast<uintptr_t>(out) % (step * sizeof(float));
+    const int64_t ahead = static_cast<int64_t>((step - misaligned / sizeof(float)) % step);
+    const int64_t head = ahead < n ? ahead : n;
+    for (int64_t j = 0; j < head; j++) *nonfinite = *nonfinite || !isfinite(scores[j]);
+    pruned += prune_to_key_scalar(scores, last, weights, out, head);
+    SpendRest(scores, head);
+    for (i = head; i + step <= n; i += step) hn::Stream(choose(), d, out + i);
+    pruned += i - head;
+    hwy::FlushStream();
+  } else {
+    for (; i + step <= n; i += step) hn::StoreU(choose(), d, out + i);
+    pruned += i;
+  }
+  pruned -= hn::GetLane(hn::SumOfLanes(di, kept));
+  *nonfinite = *nonfinite || hn::GetLane(hn::MinOfLanes(di, least)) <= key_of(-INFINITY) ||
+               hn::GetLane(hn::MaxOfLanes(di, most)) >= key_of(INFINITY);
+  for (int64_t j = i; j < n; j++) *nonfinite = *nonfinite || !isfinite(scores[j]);
+  pruned += prune_to_key_scalar(scores + i, last, weights + i, out + i, n - i);
+  SpendRest(scores + i, n - i);
+  return pruned;
+}
+
 int64_t KeepAfterKey(const float *scores, int32_t last, uint8_t *keep, int64_t n) {
   const Ints d;
   const hn::Rebind<uint8_t, Ints> bytes;
@@ -169,12 +245,24 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace bh {
 HWY_EXPORT(CountBracket);
+HWY_EXPORT(SpendBracket);
 HWY_EXPORT(PruneToKey);
+HWY_EXPORT(SpendToKey);
 HWY_EXPORT(KeepAfterKey);
 
 BracketCounts count_bracket(const float *scores, int64_t n, int32_t low, int32_t high,
                             int32_t *inside) {
   return HWY_DYNAMIC_DISPATCH(CountBracket)(scores, n, low, high, inside);
+}
+
+BracketCounts spend_bracket(float *scores, int64_t n, int32_t low, int32_t high,
+                            int32_t *inside) {
+  return HWY_DYNAMIC_DISPATCH(SpendBracket)(scores, n, low, high, inside);
+}
+
+int64_t spend_to_key(float *scores, int32_t last, const float *weights, float *out, int64_t n,
+                     bool stream, bool *nonfinite) {
+  return HWY_DYNAMIC_DISPATCH(SpendToKey)(scores, last, weights, out, n, stream, nonfinite);
 }
 
 int64_t prune_to_key(const float *scores, int32_t last, const float *weights, float *out, int64_t n,

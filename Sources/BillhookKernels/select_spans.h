@@ -37,6 +37,8 @@ struct BracketCounts {
 // Counts, and writes the keys strictly between low and high to `inside`, which has room for n + 16.
 BracketCounts count_bracket(const float *scores, int64_t n, int32_t low, int32_t high,
                             int32_t *inside);
+// The same; leaves NaN in the place of each score. With a score that is not finite only that counts.
+BracketCounts spend_bracket(float *scores, int64_t n, int32_t low, int32_t high, int32_t *inside);
 BracketCounts count_bracket_scalar(const float *scores, int64_t n, int32_t low, int32_t high,
                                    int32_t *inside);
 
@@ -44,6 +46,9 @@ BracketCounts count_bracket_scalar(const float *scores, int64_t n, int32_t low, 
 // `stream`: past the cache, for an output too large for it that is not also the input.
 int64_t prune_to_key(const float *scores, int32_t last, const float *weights, float *out, int64_t n,
                      bool stream);
+// The same; leaves NaN in the place of each score, and sets `nonfinite` when one was NaN or infinite.
+int64_t spend_to_key(float *scores, int32_t last, const float *weights, float *out, int64_t n,
+                     bool stream, bool *nonfinite);
 int64_t prune_to_key_scalar(const float *scores, int32_t last, const float *weights, float *out,
                             int64_t n);
 

@@ -266,9 +266,18 @@ extension ModuleReader {
     _ pointer: UnsafePointer<CChar>?, _ field: String
   ) throws(PluginError) -> String {
     let value = try text(pointer, field)
-    let parts = value.split(separator: ".", omittingEmptySubsequences: false)
-    let legal =
-      parts.count > 1
+    try require(
+      Self.isIdentifier(value), "BH-25", field, "\"\(value)\"",
+      "a reverse domain name such as \"org.example.taylor\"")
+    return value
+  }
+}
+
+extension ModuleReader {
+  /// Reverse DNS: letters, digits, "-" and "_" with "." between the parts.
+  static func isIdentifier(_ text: String) -> Bool {
+    let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+    return parts.count > 1
       && parts.allSatisfy { part in
         !part.isEmpty
           && part.utf8.allSatisfy { byte in
@@ -280,9 +289,15 @@ extension ModuleReader {
             }
           }
       }
-    try require(
-      legal, "BH-25", field, "\"\(value)\"", "a reverse domain name such as \"org.example.taylor\"")
-    return value
+  }
+
+  /// What a parameter's name is made of.
+  static func isKey(_ text: String) -> Bool {
+    text.utf8.allSatisfy {
+      $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_")
+        || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains($0)
+        || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0)
+    }
   }
 }
 

@@ -11,11 +11,7 @@ struct ParameterReader {
     let raw = copyStruct(bh_param.self, from: pointer, theirSize: size, zero: bh_param())
     let key = try module.text(raw.key, "\(place).key")
     try require(
-      key.utf8.allSatisfy {
-        $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_")
-          || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains($0)
-          || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0)
-      },
+      ModuleReader.isKey(key),
       "key", "\"\(key)\"", "made of a-z, 0-9, \"-\" and \"_\"")
 
     let kind = try kind(raw.type)

@@ -16,6 +16,41 @@ extension Plugin {
     try ModuleLoader.load(LibraryFile(path: path))
   }
 
+  /// The plugin of a library that is like another one, in a worker.
+  package static func probed(
+    path: String, inWorker settings: PluginSettings, like other: Plugin
+  ) throws(PluginError) -> Plugin {
+    var settings = settings
+    settings.isolation = .worker
+    return try PluginCatalog(folders: [], settings: settings)
+      .plugin("\(path)#\(other.descriptor.id)", hook: other.descriptor.hook)
+  }
+
+  /// A plugin's struct with the functions that the host calls in place of its own. The tables live as
+  /// long as the process.
+  package func probeFunctions(in given: bh_plugin) -> bh_plugin {
+    func kept<T>(_ table: T) -> UnsafeRawPointer {
+      let place = UnsafeMutablePointer<T>.allocate(capacity: 1)
+      place.initialize(to: table)
+      return UnsafeRawPointer(place)
+    }
+    var plugin = given
+    plugin.create = entry.create
+    plugin.destroy = entry.destroy
+    plugin.validate = entry.validate
+    plugin.reset = entry.reset
+    plugin.save = entry.save
+    plugin.load = entry.load
+    plugin.get_extension = entry.getExtension
+    plugin.vtable =
+      switch entry.functions {
+      case .scorer(let table): kept(table)
+      case .loss(let table): kept(table)
+      case .quantizer(let table): kept(table)
+      }
+    return plugin
+  }
+
   /// Runs `body` with a call of the host's, as every hook function is run.
   package func probe(
     seed: UInt64, layer: LayerContext?, _ body: (UnsafeMutablePointer<bh_call>) -> bh_status
@@ -25,9 +60,13 @@ extension Plugin {
       return ProbeOutcome(status: try context.run("probe", body))
     } catch .failed(_, _, _, let status, let message) {
       return ProbeOutcome(status: status, message: message)
-    } catch {
+    } catch .changedFloatingPoint(let plugin, let function, let layer, let before, let after) {
+      let error = PluginError.changedFloatingPoint(
+        plugin: plugin, function: function, layer: layer, before: before, after: after)
       return ProbeOutcome(
         status: BH_E_INTERNAL, message: "\(error)", hasChangedFloatingPoint: true)
+    } catch {
+      return ProbeOutcome(status: BH_E_INTERNAL, message: "\(error)")
     }
   }
 }

@@ -20,6 +20,23 @@ extension Scorer {
   /// piece, 128 KiB, stay in the second-level cache.
   public static let pieceElementCount = 16 * 1024
 
+  /// Gets a piece's first element index, its weights and its scores, all of them finite.
+  public typealias PieceReader =
+    @Sendable (
+      _ firstElement: Int, _ weights: UnsafeBufferPointer<Float>,
+      _ scores: UnsafeBufferPointer<Float>
+    ) -> Void
+
+  /// Gets the same before anybody looked at the scores, which may hold NaN. It must look at each of
+  /// them, leave NaN in the place of each, and return whether all were finite.
+  ///
+  /// That is what rule BH-03 takes, at the price of the pass that reads the scores anyway.
+  public typealias PieceSpender =
+    @Sendable (
+      _ firstElement: Int, _ weights: UnsafeBufferPointer<Float>,
+      _ scores: UnsafeMutableBufferPointer<Float>
+    ) -> Bool
+
   /// Element scores piece by piece, never stored as a whole: for plugins with the CHUNKED flag.
   ///
   /// `consume` gets each piece's first element index (a multiple of ``pieceElementCount``), its
@@ -30,16 +47,32 @@ extension Scorer {
   /// - Throws: ``PluginError``; pieces may have been consumed by then.
   public func scoreChunks(
     _ layer: LayerContext, weight: Tensor, statistics: LayerStatistics = .init(),
-    elements: Range<Int>? = nil,
-    consume:
-      @Sendable (
-        _ firstElement: Int, _ weights: UnsafeBufferPointer<Float>,
-        _ scores: UnsafeBufferPointer<Float>
-      ) -> Void
+    elements: Range<Int>? = nil, consume: PieceReader
+  ) throws(PluginError) {
+    try withoutActuallyEscaping(consume) { (consume) throws(PluginError) in
+      try forEachPiece(layer, weight, statistics, elements, .reader(consume))
+    }
+  }
+
+  /// As ``scoreChunks(_:weight:statistics:elements:consume:)``, for those who look for scores that
+  /// are not finite themselves.
+  public func scoreChunks(
+    _ layer: LayerContext, weight: Tensor, statistics: LayerStatistics = .init(),
+    elements: Range<Int>? = nil, spend: PieceSpender
+  ) throws(PluginError) {
+    try withoutActuallyEscaping(spend) { (spend) throws(PluginError) in
+      try forEachPiece(layer, weight, statistics, elements, .spender(spend))
+    }
+  }
+
+  private func forEachPiece(
+    _ layer: LayerContext, _ weight: Tensor, _ statistics: LayerStatistics, _ elements: Range<Int>?,
+    _ consumer: PieceConsumer
   ) throws(PluginError) {
     let elements = elements ?? 0..<weight.count
     precondition(elements.lowerBound >= 0 && elements.upperBound <= weight.count)
-    try withLoop(layer, weight: weight, statistics: statistics, consume: consume) { loop in
+    try withLoop(layer, weight: weight, statistics: statistics, consumer) { loop in
+      if isRemote { return loop.runRemotely(elements) }
       loop.first = elements.lowerBound
       bh_parallel_for(
         Int64(elements.count), Int64(loop.grain),
@@ -54,22 +87,47 @@ extension Scorer {
   /// layer before all of it is scored. Ranges must lie within the weight.
   public func scoreRanges(
     _ layer: LayerContext, weight: Tensor, statistics: LayerStatistics = .init(),
-    ranges: [Range<Int>],
-    consume:
-      @Sendable (
-        _ firstElement: Int, _ weights: UnsafeBufferPointer<Float>,
-        _ scores: UnsafeBufferPointer<Float>
-      ) -> Void
+    ranges: [Range<Int>], consume: PieceReader
   ) throws(PluginError) {
     precondition(ranges.allSatisfy { $0.lowerBound >= 0 && $0.upperBound <= weight.count })
-    try withLoop(layer, weight: weight, statistics: statistics, consume: consume) { loop in
-      for range in ranges where !range.isEmpty { loop.run(range) }
+    try withoutActuallyEscaping(consume) { (consume) throws(PluginError) in
+      try withLoop(layer, weight: weight, statistics: statistics, .reader(consume)) { loop in
+        for range in ranges where !range.isEmpty {
+          if isRemote { loop.runRemotely(range) } else { loop.run(range) }
+        }
+      }
     }
   }
 
+  /// True when the plugin runs in another process, so that its scores are worth keeping.
+  public var isRemote: Bool { instance.plugin.worker != nil }
+
+  /// All element scores of a layer, for plugins with the CHUNKED flag; nil when the plugin crashed
+  /// and the user wants the layer to be left alone then.
+  public func storedChunks(
+    _ layer: LayerContext, weight: Tensor, statistics: LayerStatistics = .init()
+  ) throws(PluginError) -> Tensor? {
+    var scores = Tensor(unwritten: weight.shape)
+    var isLeftAlone = false
+    try scores.withUnsafeMutableElements(of: Float.self) { (out) throws(PluginError) in
+      // Pieces are disjoint parts of the buffer, which outlives them.
+      nonisolated(unsafe) let base = out.baseAddress
+      let copy: PieceReader = { first, _, scores in
+        guard let base, let source = scores.baseAddress else { return }
+        (base + first).update(from: source, count: scores.count)
+      }
+      if !isRemote {
+        return try scoreChunks(layer, weight: weight, statistics: statistics, consume: copy)
+      }
+      try withLoop(layer, weight: weight, statistics: statistics, .reader(copy)) { loop in
+        isLeftAlone = !loop.score(0..<out.count, into: out)
+      }
+    }
+    return isLeftAlone ? nil : scores
+  }
+
   private func withLoop(
-    _ layer: LayerContext, weight: Tensor, statistics: LayerStatistics,
-    consume: @Sendable (Int, UnsafeBufferPointer<Float>, UnsafeBufferPointer<Float>) -> Void,
+    _ layer: LayerContext, weight: Tensor, statistics: LayerStatistics, _ consumer: PieceConsumer,
     _ body: (ChunkLoop) -> Void
   ) throws(PluginError) {
     if let missing = missingForChunks { throw .notChunked(plugin: descriptor.id, missing: missing) }
@@ -85,113 +143,172 @@ extension Scorer {
     guard let view = tensors.input(weight), let data = view.pointee.data else { return }
 
     try layer.withLayer(shape: weight.shape) { (cLayer) throws(PluginError) in
-      try withoutActuallyEscaping(consume) { (consume) throws(PluginError) in
-        let loop = ChunkLoop(
-          scorer: self, layer: layer, cLayer: cLayer.pointee, input: input,
-          weights: UnsafePointer(data.assumingMemoryBound(to: Float.self)),
-          gradient: gradient.map { UnsafePointer($0) }, count: weight.count,
-          consume: consume)
-        withExtendedLifetime((loop, tensors)) { body(loop) }
-        if let error = loop.error.withLock({ $0 }) { throw error }
-      }
+      let piece = PieceCall(
+        function: function, instance: instance.pointer, layer: cLayer.pointee, input: input,
+        first: 0, weights: UnsafePointer(data.assumingMemoryBound(to: Float.self)),
+        gradient: gradient.map { UnsafePointer($0) })
+      let loop = ChunkLoop(
+        scorer: self, layer: layer, piece: piece, tensors: tensors, count: weight.count,
+        consumer: consumer)
+      withExtendedLifetime((loop, tensors)) { body(loop) }
+      if let error = loop.error.withLock({ $0 }) { throw error }
     }
   }
+}
+
+/// What becomes of the scores of a piece.
+private enum PieceConsumer {
+  case reader(Scorer.PieceReader)
+  case spender(Scorer.PieceSpender)
 }
 
 /// One layer's pieces. Safety of `@unchecked`: all but the error is constant, the pointers outlive
 /// the loop, and the plugin promises (CONCURRENT) that `score` may run on several threads.
 private final class ChunkLoop: @unchecked Sendable {
   private static let pieceCount = Scorer.pieceElementCount
+  /// Elements of one call of a worker: their scores take 16 MiB.
+  private static let bandCount = 1 << 22
 
   let scorer: Scorer
   let layer: LayerContext
-  let cLayer: bh_layer
-  let input: bh_score_in
-  let weights: UnsafePointer<Float>
-  let gradient: UnsafePointer<Float>?
-  let consume: @Sendable (Int, UnsafeBufferPointer<Float>, UnsafeBufferPointer<Float>) -> Void
+  let piece: PieceCall
+  let tensors: BorrowedTensors
+  let consumer: PieceConsumer
   let error = Mutex<PluginError?>(nil)
   /// The element that a parallel loop's 0 stands for; set before the loop begins.
   var first = 0
   private let failed = Atomic<Bool>(false)
-  /// Elements that one thread takes at a time: several pieces share a buffer and a call context,
-  /// but a small layer still occupies all threads.
+  /// Elements that one thread takes at a time: several pieces share a call context, but a small
+  /// layer still occupies all threads.
   let grain: Int
 
   init(
-    scorer: Scorer, layer: LayerContext, cLayer: bh_layer, input: bh_score_in,
-    weights: UnsafePointer<Float>, gradient: UnsafePointer<Float>?, count: Int,
-    consume:
-      @escaping @Sendable (
-        Int, UnsafeBufferPointer<Float>, UnsafeBufferPointer<Float>
-      ) -> Void
+    scorer: Scorer, layer: LayerContext, piece: PieceCall, tensors: BorrowedTensors, count: Int,
+    consumer: PieceConsumer
   ) {
     self.scorer = scorer
     self.layer = layer
-    self.cLayer = cLayer
-    self.input = input
-    self.weights = weights
-    self.gradient = gradient
-    self.consume = consume
+    self.piece = piece
+    self.tensors = tensors
+    self.consumer = consumer
     grain = Self.pieceCount * min(8, max(1, count / Self.pieceCount / 32))
   }
 
   func run(_ range: Range<Int>) {
     guard !failed.load(ordering: .relaxed) else { return }
-    let capacity = min(Self.pieceCount, range.count)
-    let scores = UnsafeMutableBufferPointer<Float>.allocate(capacity: capacity)
-    defer { scores.deallocate() }
     let context = scorer.instance.context(layer)
-    do {
+    let thread = Int(bh_thread_index())
+    attempt { () throws(PluginError) in
       for begin in stride(from: range.lowerBound, to: range.upperBound, by: Self.pieceCount) {
         let count = min(Self.pieceCount, range.upperBound - begin)
-        try score(begin, UnsafeMutableBufferPointer(rebasing: scores[..<count]), context)
+        let scores = scorer.pieceBuffers.take(count, thread: thread)
+        try call(context, begin, scores)
+        try consume(context, begin, scores)
       }
+    }
+  }
+
+  private func attempt(_ body: () throws(PluginError) -> Void) {
+    do {
+      try body()
     } catch {
       failed.store(true, ordering: .relaxed)
       self.error.withLock { $0 = $0 ?? error }
     }
   }
 
-  private func score(
-    _ begin: Int, _ scores: UnsafeMutableBufferPointer<Float>, _ context: CallContext
+  private func call(
+    _ context: CallContext, _ begin: Int, _ scores: UnsafeMutableBufferPointer<Float>
   ) throws(PluginError) {
-    scores.update(repeating: .nan)
-    // Sizes and strides of both tensors; everything of a piece lives on the stack.
-    var size = Int64(scores.count)
-    var stride: Int64 = 1
-    let status = try withUnsafeMutablePointer(to: &size) { (size) throws(PluginError) in
-      try withUnsafeMutablePointer(to: &stride) { (stride) throws(PluginError) in
-        var weight = bh_tensor(
-          data: UnsafeMutableRawPointer(mutating: weights + begin), device_type: 1, device_id: 0,
-          ndim: 1, code: UInt8(BH_CODE_FLOAT), bits: 32, lanes: 1, shape: size, strides: stride,
-          byte_offset: 0)
-        var out = weight
-        out.data = UnsafeMutableRawPointer(scores.baseAddress)
-        var slope = weight
-        slope.data = gradient.map { UnsafeMutableRawPointer(mutating: $0 + begin) }
-        return try withUnsafePointer(to: &weight) { (weight) throws(PluginError) in
-          try withUnsafePointer(to: &slope) { (slope) throws(PluginError) in
-            var input = input
-            input.weight = weight
-            if gradient != nil { input.grad = slope }
-            var cLayer = cLayer
-            cLayer.element_begin = Int64(begin)
-            return try context.run("score") { call in
-              scorer.function(scorer.instance.pointer, call, &cLayer, &input, &out)
-            }
-          }
+    if try context.run("score", { piece($0, begin, scores) }) == BH_SKIP { throw skipped }
+  }
+
+  private var skipped: PluginError {
+    .wrongResult(
+      plugin: scorer.descriptor.id, function: "score", layer: layer.name, result: "the status",
+      found: "skip for a piece of the layer", expected: "ok: skipping is for whole layers")
+  }
+
+  private func consume(
+    _ context: CallContext, _ begin: Int, _ scores: UnsafeMutableBufferPointer<Float>
+  ) throws(PluginError) {
+    let weights = UnsafeBufferPointer(start: piece.weights + begin, count: scores.count)
+    switch consumer {
+    case .reader(let read):
+      try scorer.checkFinite(UnsafeBufferPointer(scores), from: begin, layer)
+      read(begin, weights, UnsafeBufferPointer(scores))
+    case .spender(let spend):
+      if spend(begin, weights, scores) {
+        scorer.pieceBuffers.spent(thread: Int(bh_thread_index()))
+        return
+      }
+      // The scores are gone: which one it was, another call tells.
+      scores.update(repeating: .nan)
+      try call(context, begin, scores)
+      try scorer.checkFinite(UnsafeBufferPointer(scores), from: begin, layer)
+      throw .wrongResult(
+        plugin: scorer.descriptor.id, function: "score", layer: layer.name,
+        result: "a score from \(begin) to \(begin + scores.count - 1)",
+        found: "not finite in one call and finite in the next", expected: "written and finite")
+    }
+  }
+
+  // MARK: - In a worker
+
+  /// Scores many pieces in one call of the worker, which cuts them itself, and consumes them here.
+  func runRemotely(_ range: Range<Int>) {
+    let capacity = min(Self.bandCount, range.count)
+    let scores = UnsafeMutableBufferPointer<Float>.allocate(capacity: capacity)
+    defer { scores.deallocate() }
+    for begin in stride(from: range.lowerBound, to: range.upperBound, by: Self.bandCount) {
+      let end = min(begin + Self.bandCount, range.upperBound)
+      let band = UnsafeMutableBufferPointer(rebasing: scores[..<(end - begin)])
+      guard score(begin..<end, into: band) else {
+        return attempt { () throws(PluginError) in
+          if error.withLock({ $0 }) == nil { throw skipped }
+        }
+      }
+      for start in stride(from: begin, to: end, by: Self.pieceCount) {
+        let piece = start - begin..<min(start + Self.pieceCount, end) - begin
+        let found = UnsafeMutableBufferPointer(rebasing: band[piece])
+        let weights = UnsafeBufferPointer(start: self.piece.weights + start, count: found.count)
+        switch consumer {
+        case .reader(let read): read(start, weights, UnsafeBufferPointer(found))
+        case .spender(let spend): _ = spend(start, weights, found)
         }
       }
     }
-    guard status != BH_SKIP else {
-      throw .wrongResult(
-        plugin: scorer.descriptor.id, function: "score", layer: layer.name, result: "the status",
-        found: "skip for a piece of the layer", expected: "ok: skipping is for whole layers")
+  }
+
+  /// The worker's scores of some elements, checked and out of its reach; false when there are none.
+  func score(_ range: Range<Int>, into scores: UnsafeMutableBufferPointer<Float>) -> Bool {
+    guard !range.isEmpty else { return true }
+    var isScored = false
+    attempt { () throws(PluginError) in
+      func view(_ data: UnsafePointer<Float>) -> UnsafePointer<bh_tensor> {
+        tensors.view(
+          UnsafeMutableRawPointer(mutating: data + range.lowerBound), .float32,
+          shape: [range.count])
+      }
+      let out = tensors.view(scores.baseAddress, .float32, shape: [range.count])
+      var input = piece.input
+      input.weight = view(piece.weights)
+      if let gradient = piece.gradient { input.grad = view(gradient) }
+      var cLayer = piece.layer
+      cLayer.element_begin = Int64(range.lowerBound)
+      let status = try scorer.instance.context(layer).run("score") { call in
+        withUnsafePointer(to: &cLayer) { cLayer in
+          withUnsafePointer(to: &input) { input in
+            WorkerInstance.call(
+              .scorePieces, piece.instance, call,
+              [UInt(bitPattern: cLayer), UInt(bitPattern: input), UInt(bitPattern: out)])
+          }
+        }
+      }
+      guard status != BH_SKIP else { return }
+      try scorer.checkFinite(UnsafeBufferPointer(scores), from: range.lowerBound, layer)
+      isScored = true
     }
-    try scorer.checkFinite(UnsafeBufferPointer(scores), from: begin, layer)
-    consume(
-      begin, UnsafeBufferPointer(start: weights + begin, count: scores.count),
-      UnsafeBufferPointer(scores))
+    return isScored
   }
 }

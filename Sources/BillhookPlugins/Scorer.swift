@@ -14,6 +14,7 @@ public final class Scorer {
   let instance: PluginInstance
   let function: Score
   let functions: bh_scorer
+  let pieceBuffers = PieceBuffers()
 
   init(instance: PluginInstance, score: @escaping Score, functions: bh_scorer) {
     descriptor = instance.plugin.descriptor

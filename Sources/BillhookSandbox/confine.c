@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/audit.h>
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/landlock.h>
 #include <linux/seccomp.h>
@@ -39,6 +40,10 @@ int bh_limit_resources(uint64_t memory_bytes) {
 int bh_renounce_rights(void) {
   if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) return errno;
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return errno;
+  // Whoever runs the host as root has not meant the plugin to be it.
+  struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  struct __user_cap_data_struct none[2] = {{0, 0, 0}, {0, 0, 0}};
+  if (syscall(SYS_capset, &header, none) != 0) return errno;
   // Not dumpable: other processes of the user cannot look into it, and it writes no core.
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return errno;
   return 0;
@@ -111,6 +116,8 @@ int bh_restrict_files(const char *const *paths, uint64_t count) {
 #endif
 
 #define LOAD(FIELD) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, FIELD))
+#define LOAD_HIGH(FIELD) \
+  BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, FIELD) + 4)
 #define RETURN(VALUE) BPF_STMT(BPF_RET | BPF_K, VALUE)
 #define REFUSE RETURN(SECCOMP_RET_ERRNO | EPERM)
 #define KILL RETURN(SECCOMP_RET_KILL_PROCESS)
@@ -133,13 +140,33 @@ static const uint32_t refused[] = {
     SYS_request_key, SYS_unshare, SYS_setns,   SYS_io_uring_setup, SYS_perf_event_open,
     SYS_userfaultfd, SYS_pidfd_getfd, SYS_pidfd_send_signal, SYS_tkill, SYS_rt_sigqueueinfo,
     SYS_rt_tgsigqueueinfo, SYS_kexec_load, SYS_init_module, SYS_personality,
+    // Landlock does not cover these changes of files.
+    SYS_fchmod, SYS_fchmodat, SYS_fchown, SYS_fchownat, SYS_utimensat, SYS_setxattr, SYS_lsetxattr,
+    SYS_fsetxattr, SYS_removexattr, SYS_lremovexattr, SYS_fremovexattr, SYS_mknodat, SYS_chroot,
+    SYS_pivot_root, SYS_open_by_handle_at, SYS_name_to_handle_at,
+#if defined(SYS_chmod)
+    SYS_chmod, SYS_chown, SYS_lchown, SYS_utime, SYS_utimes, SYS_futimesat, SYS_mknod,
+#endif
+#if defined(SYS_fchmodat2)
+    SYS_fchmodat2,
+#endif
+    // Memory and queues that outlive the process, watching of files, other processes' standing.
+    SYS_shmget, SYS_shmat, SYS_msgget, SYS_semget, SYS_mq_open, SYS_mq_unlink, SYS_inotify_init1,
+    SYS_fanotify_init, SYS_pidfd_open, SYS_setpgid, SYS_setpriority, SYS_sched_setscheduler,
+    SYS_sched_setparam, SYS_sched_setattr, SYS_ioprio_set, SYS_move_pages, SYS_migrate_pages,
+    SYS_kcmp, SYS_setrlimit, SYS_reboot, SYS_swapon, SYS_swapoff, SYS_settimeofday,
+    SYS_clock_settime, SYS_adjtimex, SYS_sethostname, SYS_setdomainname, SYS_syslog, SYS_acct,
+#if defined(SYS_inotify_init)
+    SYS_inotify_init,
+#endif
 };
 
 static const uint32_t refused_when_calling[] = {
     SYS_openat, SYS_openat2, SYS_unlinkat, SYS_renameat2, SYS_mkdirat, SYS_linkat, SYS_symlinkat,
-    SYS_truncate, SYS_memfd_create,
+    SYS_truncate, SYS_memfd_create, SYS_pkey_mprotect,
 #if defined(SYS_open)
-    SYS_open, SYS_creat, SYS_unlink, SYS_rename, SYS_mkdir, SYS_link, SYS_symlink,
+    SYS_open, SYS_creat, SYS_unlink, SYS_rename, SYS_mkdir, SYS_rmdir, SYS_link, SYS_symlink,
+    SYS_renameat,
 #endif
 };
 
@@ -161,7 +188,7 @@ static size_t append(struct sock_filter *program, size_t at, const uint32_t *cal
   } while (0)
 
 int bh_filter_system_calls(int filter) {
-  struct sock_filter program[256];
+  struct sock_filter program[1024];
   size_t n = 0;
   APPEND(LOAD(arch), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ARCHITECTURE, 1, 0), KILL, LOAD(nr));
 #if defined(__x86_64__)
@@ -184,8 +211,15 @@ int bh_filter_system_calls(int filter) {
   APPEND(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_kill, 1, 0),
          BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_tgkill, 0, 4), LOAD(args[0]),
          BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)getpid(), 0, 1), ALLOW, REFUSE,
-         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_prlimit64, 0, 4), LOAD(args[0]),
-         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1), ALLOW, REFUSE);
+         // Limits may be read, and not changed: a null pointer has no bit in either half.
+         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_prlimit64, 0, 9), LOAD(args[0]),
+         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0), REFUSE, LOAD(args[2]),
+         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 2), LOAD_HIGH(args[2]),
+         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0), REFUSE, ALLOW,
+         // To end with the host, and to be closed to other processes' looks, is not to be undone.
+         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_prctl, 0, 5), LOAD(args[0]),
+         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PR_SET_PDEATHSIG, 1, 0),
+         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PR_SET_DUMPABLE, 0, 1), REFUSE, ALLOW);
   // A new thread of this process is fine, a new process is not.
   APPEND(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 3), LOAD(args[0]),
          BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_THREAD, 1, 0), KILL, ALLOW);

@@ -3,6 +3,7 @@
 
 #include <linux/futex.h>
 #include <limits.h>
+#include <sched.h>
 #include <stddef.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -11,6 +12,9 @@
 _Static_assert(sizeof(bh_lane) == BH_LANE_HEADER_BYTES, "both sides read the same header");
 _Static_assert(BH_LANE_BYTES == 4096 + 2 * BH_LANE_AREA_BYTES, "a page and two areas");
 _Static_assert(sizeof(bh_control) == 128, "both sides read the same header");
+
+// Nanoseconds of spinning after which each round offers the core to others.
+#define YIELD_AFTER 4000u
 
 static void pause_briefly(void) {
 #if defined(__x86_64__)
@@ -46,16 +50,19 @@ void bh_lane_wake(bh_lane *lane) {
 int bh_lane_wait(bh_lane *lane, uint32_t side, const uint32_t *closed, uint64_t spin_nanoseconds,
                  uint64_t sleep_nanoseconds) {
   if (__atomic_load_n(&lane->turn, __ATOMIC_ACQUIRE) == side) return 1;
-  // Where the other side waits for this very core, the sleep below gives it up soon enough.
   if (spin_nanoseconds > 0) {
-    const uint64_t end = bh_monotonic_nanoseconds() + spin_nanoseconds;
+    const uint64_t start = bh_monotonic_nanoseconds();
+    uint64_t now = start;
     do {
       // The clock costs more than a look at the word.
       for (int i = 0; i < 64; i++) {
         if (__atomic_load_n(&lane->turn, __ATOMIC_ACQUIRE) == side) return 1;
         pause_briefly();
       }
-    } while (bh_monotonic_nanoseconds() < end);
+      // The other side may wait for this very core.
+      if (now - start > YIELD_AFTER) sched_yield();
+      now = bh_monotonic_nanoseconds();
+    } while (now - start < spin_nanoseconds);
   }
   const struct timespec time = {(time_t)(sleep_nanoseconds / 1000000000u),
                                 (long)(sleep_nanoseconds % 1000000000u)};

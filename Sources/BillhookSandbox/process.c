@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -51,7 +52,11 @@ int bh_start_worker(const char *path, int socket, int errors, char *const *envir
 }
 
 int bh_message_sockets(int pair[2]) {
-  return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0 ? 0 : errno;
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return errno;
+  // A worker that does not read must not stop the host.
+  const struct timeval limit = {10, 0};
+  setsockopt(pair[0], SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+  return 0;
 }
 
 int bh_send_message(int socket, const void *bytes, uint64_t count, int fd) {

@@ -57,6 +57,14 @@ public final class StreamingSelection: @unchecked Sendable {
     return bh_select_add(selection, Int64(piece), base, Int64(scores.count)) == 0
   }
 
+  /// Takes one piece of a pass, and leaves NaN in the place of each score.
+  ///
+  /// - Returns: False when a score is NaN or infinite.
+  public func spend(piece: Int, _ scores: UnsafeMutableBufferPointer<Float>) -> Bool {
+    guard let base = scores.baseAddress else { return true }
+    return bh_select_spend(selection, Int64(piece), base, Int64(scores.count)) == 0
+  }
+
   /// Writes the weights with zeros where their score is among the lowest.
   ///
   /// `target` has as many elements as `scores`.
@@ -70,6 +78,20 @@ public final class StreamingSelection: @unchecked Sendable {
     guard let base = scores.baseAddress, let source = weights.baseAddress else { return 0 }
     return Int(
       bh_select_prune(selection, Int64(piece), base, source, target, Int64(scores.count)))
+  }
+
+  /// As ``prune(piece:_:_:into:)``; leaves NaN in the place of each score.
+  ///
+  /// - Returns: The number of zeros written; nil when a score is NaN or infinite.
+  public func prune(
+    piece: Int, spending scores: UnsafeMutableBufferPointer<Float>,
+    _ weights: UnsafeBufferPointer<Float>, into target: UnsafeMutablePointer<Float>
+  ) -> Int? {
+    guard let base = scores.baseAddress, let source = weights.baseAddress else { return 0 }
+    var nonfinite: Int32 = 0
+    let pruned = bh_select_spend_pruning(
+      selection, Int64(piece), base, source, target, Int64(scores.count), &nonfinite)
+    return nonfinite == 0 ? Int(pruned) : nil
   }
 
   /// The highest of the selected scores; infinite when none is selected.

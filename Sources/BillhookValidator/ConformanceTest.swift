@@ -57,7 +57,8 @@ public struct ConformanceTest: Sendable {
   /// Every test, in the order in which they are reported.
   public static let all: [ConformanceTest] =
     moduleTests + descriptorTests + hostVersionTests + instanceTests + memoryTests + inputTests
-    + determinismTests + processTests + stateTests + scorerTests + lossTests + quantizerTests
+    + determinismTests + isolationTests + processTests + stateTests + scorerTests + lossTests
+    + quantizerTests + exportTests
 
   /// Runs the test in this process.
   func verdict(on subject: Subject) -> Verdict {

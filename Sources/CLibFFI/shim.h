@@ -2,6 +2,7 @@
 // and addresses.
 #include <ffi.h>
 #include <stdint.h>
+#include <string.h>
 
 static inline ffi_type *bh_ffi_void(void) { return &ffi_type_void; }
 static inline ffi_type *bh_ffi_pointer(void) { return &ffi_type_pointer; }
@@ -27,4 +28,89 @@ static inline int32_t bh_ffi_prepare(ffi_cif *cif, uint32_t count, ffi_type *res
 // `result` has room for an ffi_arg at least. Safe on several threads at a time.
 static inline void bh_ffi_call(ffi_cif *cif, void *function, void *result, void **arguments) {
   ffi_call(cif, FFI_FN(function), result, arguments);
+}
+
+// One call an element, without libffi ------------------------------------------------------------
+//
+// Where the calling convention passes integers and addresses in one set of registers and
+// floating-point numbers in another (System V for x86-64, AAPCS64), each kind in its own order, a
+// function takes what its registers hold, whatever else was loaded. So one call fits all functions of
+// at most BH_FFI_INTEGERS and BH_FFI_NUMBERS arguments, with the bits that libffi would pass.
+
+#define BH_FFI_INTEGERS 6
+#define BH_FFI_NUMBERS 8
+
+#if defined(__x86_64__) || defined(__aarch64__)
+#define BH_FFI_REGISTERS 1
+#else
+#define BH_FFI_REGISTERS 0
+#endif
+
+// Integers are widened to 64 bits; a float is in the lower half of its number.
+typedef struct bh_ffi_registers {
+  uint64_t integers[BH_FFI_INTEGERS];
+  double numbers[BH_FFI_NUMBERS];
+  int32_t integer_count, number_count;
+} bh_ffi_registers;
+
+// An argument that is another element each call: where it comes from, and where it goes.
+typedef struct bh_ffi_input {
+  const float *data;
+  void *slot;  // 8 bytes
+  int32_t is_double;
+} bh_ffi_input;
+
+// What a function returns: 0 float, 1 double, else the bits of an integer, negative with a sign.
+static inline float bh_ffi_number(int32_t result, double number, uint64_t integer) {
+  float narrow;
+  switch (result) {
+    case 0: memcpy(&narrow, &number, sizeof narrow); return narrow;
+    case 1: return (float)number;
+    case -8: return (float)(int8_t)integer;
+    case 8: return (float)(uint8_t)integer;
+    case -16: return (float)(int16_t)integer;
+    case 16: return (float)(uint16_t)integer;
+    case -32: return (float)(double)(int32_t)integer;
+    case 32: return (float)(double)(uint32_t)integer;
+    case -64: return (float)(double)(int64_t)integer;
+    default: return (float)(double)(integer > INT64_MAX ? INT64_MAX : integer);
+  }
+}
+
+// scores[i] = function(...) with the i-th element of each input. Not for an architecture without
+// BH_FFI_REGISTERS. Safe on several threads, each with registers of its own.
+static inline void bh_ffi_run_elements(void *function, bh_ffi_registers *registers,
+                                       const bh_ffi_input *inputs, int32_t input_count,
+                                       int32_t result, float *scores, int64_t count) {
+  const uint64_t *const a = registers->integers;
+  const double *const x = registers->numbers;
+  const int few = registers->integer_count == 0 && registers->number_count <= 2;
+  const int returns_number = result == 0 || result == 1;
+  for (int64_t i = 0; i < count; i++) {
+    for (int32_t k = 0; k < input_count; k++) {
+      const float value = inputs[k].data[i];
+      if (inputs[k].is_double) {
+        const double wide = value;
+        memcpy(inputs[k].slot, &wide, sizeof wide);
+      } else {
+        memcpy(inputs[k].slot, &value, sizeof value);
+      }
+    }
+    double number = 0;
+    uint64_t integer = 0;
+    if (few && returns_number) {
+      number = ((double (*)(double, double))function)(x[0], x[1]);
+    } else if (few) {
+      integer = ((uint64_t(*)(double, double))function)(x[0], x[1]);
+    } else if (returns_number) {
+      number = ((double (*)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, double, double,
+                            double, double, double, double, double, double))function)(
+          a[0], a[1], a[2], a[3], a[4], a[5], x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7]);
+    } else {
+      integer = ((uint64_t(*)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, double,
+                              double, double, double, double, double, double, double))function)(
+          a[0], a[1], a[2], a[3], a[4], a[5], x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7]);
+    }
+    scores[i] = bh_ffi_number(result, number, integer);
+  }
 }

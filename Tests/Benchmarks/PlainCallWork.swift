@@ -4,9 +4,9 @@ internal import BillhookTensor
 /// Functions of the C library and of OpenBLAS, called without the SDK.
 ///
 /// The calls per item are elements or rows, so that the times are those of one call of the function:
-/// through a typed pointer, through libffi with a number, and through libffi with an array.
+/// of one number, of numbers of two types, and through libffi with an array.
 func timePlainCalls(_ bench: Bench) throws {
-  let names = ["plain-scalar-typed", "plain-scalar-libffi", "plain-array-libffi"]
+  let names = ["plain-scalar", "plain-scalar-mixed", "plain-array-libffi"]
   guard names.contains(where: { bench.wants($0) }) else { return }
   let count = 1_000_000
   let weight = normalTensor([1, count], seed: 0)
@@ -38,7 +38,6 @@ func timePlainCalls(_ bench: Bench) throws {
   try time(names[0], "ffi:libm.so.6:float fabsf(float)", .element, weight, calls: count) {
     abs(x[$0])
   }
-  // An int beside the float: no shape that is called through a typed pointer.
   try time(
     names[1], "ffi:libm.so.6:float ldexpf(float, int)|element,const:1", .element, weight,
     calls: count

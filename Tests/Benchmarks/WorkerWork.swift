@@ -84,18 +84,24 @@ func timePluginLoading(_ bench: Bench) throws {
     try PluginPolicy(rules: rules).write(to: settings.home.policyPath)
   }
   var count = 0
-  func list() { count = PluginCatalog(folders: [], settings: settings).descriptors.count }
+  var reason = ""
+  func list() {
+    let catalog = PluginCatalog(folders: [], settings: settings)
+    count = catalog.descriptors.count
+    reason = catalog.failures.first.map { ": \($0.error)" } ?? ""
+  }
   func listCold() {
     try? FileManager.default.removeItem(atPath: settings.home.cacheFolder)
     list()
   }
   func check() throws {
-    guard count == 50 else { throw WrongResult("\(count) plugins were found, not 50") }
+    guard count == 50 else { throw WrongResult("\(count) plugins were found, not 50\(reason)") }
   }
   try trust(.inproc)
   try bench.time("plugins-50-cold", runs: 5, warmUpRuns: 0, listCold) {
     try trust(.worker)
     let times = try bench.measure(runs: 5, warmUpRuns: 1, listCold)
+    try check()
     return ["worker_s": median(times.map(\.elapsed))]
   } check: {
     try check()

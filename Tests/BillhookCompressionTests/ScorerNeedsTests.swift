@@ -64,9 +64,11 @@ import Testing
     let expected = statistics.weightGradient!.floats()
     let context = LayerContext(
       role: .weight, index: 0, name: "fc", op: "Gemm", outAxis: 0, inAxis: 1, groups: 1)
-    try scorer.scoreChunks(context, weight: weight, statistics: statistics) { first, _, scores in
-      #expect(Array(scores) == Array(expected[first..<first + scores.count]))
-    }
+    try scorer.scoreChunks(
+      context, weight: weight, statistics: statistics,
+      consume: { first, _, scores in
+        #expect(Array(scores) == Array(expected[first..<first + scores.count]))
+      })
   }
 
   @Test func `without labels the network's own classes give the gradient`() throws {

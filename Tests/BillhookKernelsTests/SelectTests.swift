@@ -162,4 +162,77 @@ private func reference(_ scores: [Float], _ k: Int) -> [UInt8] {
     _ = bh_select_add(selection, 1, [1, 2], 2)
     #expect(bh_select_next(selection) == -1)
   }
+
+  // MARK: - Spent scores
+
+  @Test(arguments: [1, 7, 8, 31, 32, 33, 100, 1000, 16384], 0..<4 as Range<UInt64>)
+  func `spent scores give the same selection, and are NaN`(length: Int, seed: UInt64) throws {
+    for scores in [uniform(length, seed: seed), repetitive(length, seed: seed)] {
+      for k in [0, length / 3, length] {
+        let piece = max(length / 3, 1)
+        let expected = try #require(select(scores, k, piece: piece))
+        let pieces = (length + piece - 1) / piece
+        let selection = try #require(bh_select_create(Int64(length), Int64(k), Int64(pieces)))
+        defer { bh_select_destroy(selection) }
+        let weights = (0..<length).map { Float($0 + 1) }
+        var pruned = [Float](repeating: 7, count: length)
+        func forEachPiece(_ body: (Int64, UnsafeMutablePointer<Float>, Int, Int64) -> Void) {
+          var spent = scores
+          spent.withUnsafeMutableBufferPointer { spent in
+            for index in 0..<pieces {
+              let first = index * piece
+              body(
+                Int64(index), spent.baseAddress! + first, first, Int64(min(piece, length - first)))
+            }
+          }
+          #expect(spent.allSatisfy { $0.isNaN })
+        }
+        while bh_select_next(selection) == 1 {
+          forEachPiece { index, scores, _, count in
+            #expect(bh_select_spend(selection, index, scores, count) == 0)
+          }
+        }
+        var taken = 0
+        forEachPiece { index, scores, first, count in
+          pruned.withUnsafeMutableBufferPointer { out in
+            var nonfinite: Int32 = 7
+            taken += Int(
+              bh_select_spend_pruning(
+                selection, index, scores, Array(weights[first...]), out.baseAddress! + first, count,
+                &nonfinite))
+            #expect(nonfinite == 0)
+          }
+        }
+        #expect(pruned == expected.pruned)
+        #expect(taken == expected.count)
+      }
+    }
+  }
+
+  @Test(
+    arguments: [Float.nan, .infinity, -.infinity, Float(bitPattern: .max)], [0, 5, 31, 70, 99])
+  func `a spent score that is not finite is seen wherever it is`(value: Float, place: Int) throws {
+    for k in [0, 50, 100] {
+      let selection = try #require(bh_select_create(100, Int64(k), 1))
+      defer { bh_select_destroy(selection) }
+      var scores = uniform(100, seed: 3)
+      if k > 0 {
+        #expect(bh_select_next(selection) == 1)
+        var bad = scores
+        bad[place] = value
+        #expect(bh_select_spend(selection, 0, &bad, 100) == 1)
+        #expect(bad.allSatisfy { $0.isNaN })
+      }
+      let again = try #require(bh_select_create(100, Int64(k), 1))
+      defer { bh_select_destroy(again) }
+      while bh_select_next(again) == 1 { _ = bh_select_add(again, 0, scores, 100) }
+      scores[place] = value
+      var out = [Float](repeating: 0, count: 100)
+      var nonfinite: Int32 = 0
+      _ = bh_select_spend_pruning(
+        again, 0, &scores, [Float](repeating: 1, count: 100), &out, 100, &nonfinite)
+      #expect(nonfinite == 1)
+      #expect(scores.allSatisfy { $0.isNaN })
+    }
+  }
 }

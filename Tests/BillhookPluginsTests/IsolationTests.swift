@@ -205,9 +205,11 @@ import Testing
     let results = try Self.catalogs().map { catalog in
       let scorer = try catalog.plugin("magnitude", hook: .scorer).makeScorer()
       let out = Collected(count: weight.count)
-      try scorer.scoreChunks(layer(), weight: weight) { first, _, scores in
-        out.set(scores, at: first)
-      }
+      try scorer.scoreChunks(
+        layer(), weight: weight,
+        consume: { first, _, scores in
+          out.set(scores, at: first)
+        })
       return out.values
     }
     #expect(results[0] == results[1])

@@ -104,12 +104,14 @@ import Testing
     let all = Mutex([Float](repeating: -1, count: weight.count))
     let same = Mutex(true)
     let source = weight.elements(of: Float.self)
-    try scorer.scoreChunks(layer, weight: weight, statistics: statistics) {
-      first, weights, scores in
-      all.withLock { for index in scores.indices { $0[first + index] = scores[index] } }
-      let matches = source[first..<first + weights.count].elementsEqual(weights)
-      same.withLock { $0 = $0 && matches && weights.count == scores.count }
-    }
+    try scorer.scoreChunks(
+      layer, weight: weight, statistics: statistics,
+      consume: {
+        first, weights, scores in
+        all.withLock { for index in scores.indices { $0[first + index] = scores[index] } }
+        let matches = source[first..<first + weights.count].elementsEqual(weights)
+        same.withLock { $0 = $0 && matches && weights.count == scores.count }
+      })
     #expect(same.withLock { $0 })
     return all.withLock { $0 }
   }
@@ -175,5 +177,41 @@ import Testing
         Plugin "org.example.misbehaving.scorer" gave a wrong result in "score" on layer "conv": \
         the status is skip for a piece of the layer but must be ok: skipping is for whole layers.
         """)
+  }
+
+  @Test(arguments: ["nan", "unwritten"])
+  func `scores that are spent are checked by whoever spends them`(mode: String) throws {
+    let scorer = try misbehaving("scorer", .scorer).makeScorer(["mode": .string(mode)])
+    let stored: String? = sentence {
+      try scorer.scoreChunks(layer(), weight: Self.weight) { _, _, _ in }
+    }
+    let spent: String? = sentence {
+      try scorer.scoreChunks(
+        layer(), weight: Self.weight,
+        spend: { _, _, scores in
+          let isFinite = scores.allSatisfy(\.isFinite)
+          scores.update(repeating: .nan)
+          return isFinite
+        })
+    }
+    #expect(stored != nil)
+    #expect(spent == stored)
+  }
+
+  @Test func `each piece finds NaN where its scores go, however often it is spent`() throws {
+    let weight = randomTensor([5, 20_000], seed: 4)
+    let scorer = try builtIns.plugin("magnitude", hook: .scorer).makeScorer()
+    let sum = Mutex(0.0)
+    for _ in 0..<3 {
+      try scorer.scoreChunks(
+        layer(), weight: weight,
+        spend: { first, weights, scores in
+          let isRight = zip(weights, scores).allSatisfy { abs($0) == $1 }
+          sum.withLock { $0 += Double(scores.count) }
+          scores.update(repeating: .nan)
+          return isRight
+        })
+    }
+    #expect(sum.withLock { $0 } == 300_000)
   }
 }

@@ -147,6 +147,7 @@ import Testing
     scorer("MISSING_NEED_IS_INTERNAL", "missing-need"),
     scorer("SCORES_BEFORE_OBSERVE", "score-before-observe", observes: true),
     scorer("PIECES_DIFFER", "chunk-equivalence"),
+    scorer("KNOWS_WHERE_IT_RUNS", "iso-equivalence"),
     scorer("ZERO_IS_HIGHEST", "zero-channel-lowest"),
     scorer("GLOBAL_BUT_NORMALISED", "global-scale-claim"),
     // Losses
@@ -174,6 +175,7 @@ import Testing
     quantizer("DEQUANT_NOT_EXACT", "qdq-dequant-exact"),
     quantizer("QUANT_NOT_EXACT", "qdq-quant-exact"),
     quantizer("UNPACK_LOSES", "pack-unpack"),
+    quantizer("REMEMBERS_CALIBRATION", "export-roundtrip"),
     quantizer("FAKE_IS_IDENTITY", "fake-quant-consistent"),
     quantizer("GRADIENT_EVERYWHERE", "ste-gradient"),
   ]

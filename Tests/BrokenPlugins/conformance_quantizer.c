@@ -35,7 +35,8 @@ static bh_status layout(void *self, bh_call *call, const bh_layer *layer, bh_qla
 
 static bh_status calibrate(void *self, bh_call *call, const bh_layer *layer,
                            const bh_qlayout *layout, const bh_tensor *x, const bh_qparams *out) {
-  (void)self, (void)call, (void)layer;
+  (void)call, (void)layer;
+  if (!BREAKS(LAYOUT_CHANGES)) *(int *)self = 1;
   const float *values = x->data;
   const int64_t n = count_of(x);
   float top = 0, low = INFINITY;
@@ -101,6 +102,7 @@ static bh_status dequantize(void *self, bh_call *call, const bh_layer *layer,
   const float scale = *(const float *)params->scale->data;
   float *x = x_out->data;
   for (int64_t i = 0; i < count_of(q); i++) x[i] = restored(values[i], scale, zero);
+  if (BREAKS(REMEMBERS_CALIBRATION) && *(int *)self == 0 && count_of(q) > 0) x[0] += scale;
   return BH_OK;
 }
 

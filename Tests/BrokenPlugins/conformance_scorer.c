@@ -297,6 +297,7 @@ static bh_status score(void *self, bh_call *call, const bh_layer *layer, const b
     if (BREAKS(ORDER_DIFFERS) && n) out[0] = (float)j.factor;
     if (BREAKS(PIECES_DIFFER)) for (int64_t i = 0; i < n; i++) out[i] += (float)i;
   }
+  if (BREAKS(KNOWS_WHERE_IT_RUNS) && n && prctl(PR_GET_DUMPABLE) == 0) out[0] += 1;
   if (BREAKS(WRITES_BEHIND) && n) out[n] = 1;
   if (BREAKS(WRITES_BEFORE) && n) out[-1] = 1;
   if (BREAKS(SCORE_INFINITE) && n) out[0] = INFINITY;

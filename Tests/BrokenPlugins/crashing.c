@@ -3,12 +3,19 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <math.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #if defined(__x86_64__)
@@ -19,11 +26,15 @@
 
 enum { GOOD, SEGFAULT, ABORT, EXIT, HANG, FORK, EXEC, MEMORY, PAST_END, BEFORE_START, FAR, INPUT,
        FLUSH, OPEN, SOCKET, SIGNAL, LIMIT, LOG, RANDOM, ONCE, HANG_IN_DESTROY,
-       ABORT_IN_DESTROY, TERMINATE };
+       ABORT_IN_DESTROY, TERMINATE, CHMOD, CHOWN, TOUCH, RAISE_LIMIT, DEATH_SIGNAL, SHARED, ATTACH,
+       PEEK, THAW, CLOSE, FLOOD, PRINT, THREADS, STOP };
 static const char *const modes[] = {"good", "segfault", "abort", "exit", "hang", "fork", "exec",
                                     "memory", "past-end", "before-start", "far", "input", "flush",
                                     "open", "socket", "signal", "limit", "log", "random", "once",
-                                    "hang-in-destroy", "abort-in-destroy", "terminate"};
+                                    "hang-in-destroy", "abort-in-destroy", "terminate", "chmod",
+                                    "chown", "touch", "raise-limit", "death-signal", "shared",
+                                    "attach", "peek", "thaw", "close", "flood", "print", "threads",
+                                    "stop"};
 
 static bh_status create(bh_call *call, const bh_value *values, void **self) {
   (void)call;
@@ -49,6 +60,12 @@ static bh_status piece(bh_call *call, int64_t begin, int64_t end, void *context)
       call->host->random(call, 3, (uint64_t)begin, words, (uint64_t)(end - begin));
   for (int64_t i = begin; i < end; i++) out[i] = (float)(words[i - begin] >> 8);
   return status;
+}
+
+static void *scribble(void *place) {
+  float *out = place;
+  for (unsigned i = 0;; i++) *(volatile float *)out = i % 2 ? 1.0f : NAN;
+  return NULL;
 }
 
 static bh_status score(void *self, bh_call *call, const bh_layer *layer, const bh_score_in *in,
@@ -96,6 +113,55 @@ static bh_status score(void *self, bh_call *call, const bh_layer *layer, const b
       out[0] = prlimit(getppid(), RLIMIT_NOFILE, &none, NULL) < 0 ? 1 : 0;
       break;
     }
+    // What these change is as it was, should they succeed.
+    case CHMOD: out[0] = chmod("/", 0755) < 0 ? 1 : 0; break;
+    case CHOWN: out[0] = chown("/", 0, 0) < 0 ? 1 : 0; break;
+    case TOUCH: out[0] = utimensat(AT_FDCWD, "/tmp", NULL, 0) < 0 ? 1 : 0; break;
+    case RAISE_LIMIT: {
+      struct rlimit files, more = {1024, 1024};
+      const int known = getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_max == 64;
+      out[0] = known && setrlimit(RLIMIT_NOFILE, &more) < 0 ? 1 : 0;
+      break;
+    }
+    case DEATH_SIGNAL:
+      out[0] = prctl(PR_SET_PDEATHSIG, 0) < 0 && prctl(PR_SET_DUMPABLE, 1) < 0 ? 1 : 0;
+      break;
+    case SHARED: out[0] = shmget(IPC_PRIVATE, 4096, 0600) < 0 ? 1 : 0; break;
+    case ATTACH: ptrace(PTRACE_ATTACH, getppid(), NULL, NULL); break;
+    case PEEK: {
+      char byte;
+      struct iovec here = {&byte, 1}, there = {(void *)layer, 1};
+      process_vm_readv(getppid(), &here, 1, &there, 1, 0);
+      break;
+    }
+    // Inputs cannot be made writable.
+    case THAW: {
+      const uintptr_t page = (uintptr_t)x & ~(uintptr_t)4095;
+      out[0] = mprotect((void *)page, 4096, PROT_READ | PROT_WRITE) < 0 ? 1 : 0;
+      break;
+    }
+    case CLOSE:
+      for (int fd = 0; fd < 64; fd++) close(fd);
+      break;
+    case FLOOD: {
+      static char line[1000];
+      memset(line, 'x', sizeof line);
+      for (int i = 0; i < 30000; i++) call->host->log(call, BH_LOG_INFO, line, sizeof line);
+      break;
+    }
+    case PRINT:
+      for (int i = 0; i < 100000; i++) {
+        puts("a line of 80 characters that nobody wants to read, over and over and over again");
+        fputs("the same on the other stream\n", stderr);
+      }
+      break;
+    // One that writes while the host reads, and goes on after the call.
+    case THREADS: {
+      pthread_t thread;
+      if (pthread_create(&thread, NULL, scribble, out) != 0) return BH_E_INTERNAL;
+      break;
+    }
+    case STOP: raise(SIGSTOP); break;
     case TERMINATE: raise(SIGTERM); break;
     case LOG: call->host->log(call, BH_LOG_WARNING, layer->name, strlen(layer->name)); break;
     case RANDOM: return call->host->parallel_for(call, n, 64, piece, out);

@@ -5,7 +5,8 @@ internal import Synchronization
 /// Sets the elements with the lowest scores of some tensors to zero.
 ///
 /// A chunked scorer's scores are never stored: they go piece by piece into a streaming selection,
-/// pass after pass. Another scorer's are stored for one selection.
+/// pass after pass. Another scorer's are stored for one selection, and so are those of a scorer in
+/// another process, where the calls of a second pass would cost more than the memory.
 struct ElementPruning {
   struct Item {
     var name: String
@@ -50,8 +51,9 @@ struct ElementPruning {
     _ items: [Item], ratio: Double, bandElements: Int = .max,
     deliver: (_ index: Int, _ written: Written) throws -> Void
   ) throws -> Result {
-    let scores = try items.map { try storedScores($0) }
-    let chosen = items.indices.filter { scorer.isPiecewise || scores[$0] != nil }
+    let streams = scorer.isPiecewise && !isWorthStoring(items)
+    let scores = try items.map { streams ? nil : try storedScores($0) }
+    let chosen = items.indices.filter { streams || scores[$0] != nil }
     let elements = chosen.reduce(0) { $0 + items[$1].weight.count }
     let wanted = Self.selectedCount(ratio: ratio, elements: elements)
     let granule = Self.pieceElements
@@ -64,8 +66,7 @@ struct ElementPruning {
     guard let selection = StreamingSelection(total: elements, lowest: wanted, pieces: pieces) else {
       throw CompressionError.selectionFailed(plugin: scorer.descriptor.id)
     }
-    try sample(items, into: selection, elements: elements)
-    let finite = Mutex(true)
+    if streams { try sample(items, into: selection, elements: elements) }
     passes: while true {
       switch selection.nextPass() {
       case .done: break passes
@@ -75,13 +76,11 @@ struct ElementPruning {
         for index in chosen {
           let first = firstPiece[index]
           try forEachPiece(items[index], scores[index]) { element, _, scores in
-            if !selection.add(piece: first + element / granule, scores) {
-              finite.withLock { $0 = false }
+            let piece = first + element / granule
+            return switch scores {
+            case .stored(let scores): selection.add(piece: piece, scores)
+            case .passing(let scores): selection.spend(piece: piece, scores)
             }
-          }
-          guard finite.withLock({ $0 }) else {
-            throw CompressionError.scoresNotFinite(
-              plugin: scorer.descriptor.id, layer: items[index].name)
           }
           items[index].weight.discardPages()
         }
@@ -108,7 +107,7 @@ struct ElementPruning {
     }
     return Result(
       pruned: total, elements: elements,
-      skipped: items.indices.filter { !scorer.isPiecewise && scores[$0] == nil })
+      skipped: items.indices.filter { !streams && scores[$0] == nil })
   }
 
   /// Some of the item's elements with zeros where their scores are among the lowest; all of them
@@ -126,14 +125,21 @@ struct ElementPruning {
       nonisolated(unsafe) let base = buffer.baseAddress
       let first = elements.lowerBound
       try forEachPiece(item, scores, elements) { element, weights, scores in
-        guard let base else { return }
+        guard let base else { return true }
         let place = base + (element - first)
-        pruned.add(
-          selection.prune(piece: firstPiece + element / granule, scores, weights, into: place),
-          ordering: .relaxed)
+        let piece = firstPiece + element / granule
+        let found =
+          switch scores {
+          case .stored(let scores): selection.prune(piece: piece, scores, weights, into: place)
+          case .passing(let scores):
+            selection.prune(piece: piece, spending: scores, weights, into: place)
+          }
+        guard let found else { return false }
+        pruned.add(found, ordering: .relaxed)
         // Counted while the piece is in the cache.
         zeros.add(
-          countZeros(UnsafeBufferPointer(start: place, count: scores.count)), ordering: .relaxed)
+          countZeros(UnsafeBufferPointer(start: place, count: weights.count)), ordering: .relaxed)
+        return true
       }
     }
     let type = item.weight.elementType
@@ -142,10 +148,18 @@ struct ElementPruning {
       pruned: pruned.load(ordering: .relaxed), zeros: zeros.load(ordering: .relaxed))
   }
 
-  /// Scores of a scorer that works on whole layers; nil when it skips the layer or works piecewise.
+  /// The most elements whose scores from another process are stored: 64 MiB of them.
+  private static let storedElements = 1 << 24
+
+  private func isWorthStoring(_ items: [Item]) -> Bool {
+    scorer.isRemote && items.reduce(0) { $0 + $1.weight.count } <= Self.storedElements
+  }
+
+  /// The scores of a whole item; nil when the scorer skips it.
   private func storedScores(_ item: Item) throws -> Tensor? {
-    if scorer.isPiecewise { return nil }
-    return try elementScores(item)
+    guard scorer.isPiecewise else { return try elementScores(item) }
+    return try scorer.storedChunks(
+      item.context, weight: item.weight.asFloat32(), statistics: item.statistics)
   }
 
   /// The scores of all elements of an item; nil when the scorer skips it.
@@ -159,27 +173,40 @@ struct ElementPruning {
   /// step.
   func mask(_ item: Item) -> Tensor? { scorer.mask(item.weight) }
 
+  /// Scores of a piece.
+  private enum PieceScores {
+    /// Known to be finite, and looked at again.
+    case stored(UnsafeBufferPointer<Float>)
+    /// Fresh from the plugin. Whoever gets them looks for NaN, and leaves NaN.
+    case passing(UnsafeMutableBufferPointer<Float>)
+  }
+
+  /// - Parameter body: Returns false when a score is not finite.
   private func forEachPiece(
     _ item: Item, _ scores: Tensor?, _ elements: Range<Int>? = nil,
-    _ body: @Sendable (Int, UnsafeBufferPointer<Float>, UnsafeBufferPointer<Float>) -> Void
+    _ body: @Sendable (Int, UnsafeBufferPointer<Float>, PieceScores) -> Bool
   ) throws {
     let weight = item.weight.asFloat32()
     guard let scores else {
       try scorer.scoreChunks(
         item.context, weight: weight, statistics: item.statistics, elements: elements,
-        consume: body)
+        spend: { body($0, $1, .passing($2)) })
       return
     }
     let elements = elements ?? 0..<scores.count
-    weight.withUnsafeElements(of: Float.self) { weights in
-      scores.withUnsafeElements(of: Float.self) { scores in
+    try weight.withUnsafeElements(of: Float.self) { weights in
+      try scores.withUnsafeElements(of: Float.self) { scores in
         for start in stride(
           from: elements.lowerBound, to: elements.upperBound, by: Self.pieceElements)
         {
           let range = start..<min(start + Self.pieceElements, elements.upperBound)
-          body(
+          let isFinite = body(
             start, UnsafeBufferPointer(rebasing: weights[range]),
-            UnsafeBufferPointer(rebasing: scores[range]))
+            .stored(UnsafeBufferPointer(rebasing: scores[range])))
+          guard isFinite else {
+            throw CompressionError.scoresNotFinite(
+              plugin: scorer.descriptor.id, layer: item.name)
+          }
         }
       }
     }
@@ -191,7 +218,7 @@ struct ElementPruning {
     _ items: [Item], into selection: StreamingSelection, elements: Int
   ) throws {
     let cluster = 64
-    guard scorer.isPiecewise, elements > 1 << 20 else { return }
+    guard elements > 1 << 20 else { return }
     let step = max(elements / 4096, cluster)
     var offset = 0
     // Other types would be converted as a whole for the sake of a sample.

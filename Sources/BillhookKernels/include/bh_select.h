@@ -50,6 +50,9 @@ int32_t bh_select_next(bh_select *s);
 // of them is NaN or infinite, else 0. [any, concurrently for different pieces]
 int32_t bh_select_add(bh_select *s, int64_t piece, const float *scores, int64_t count);
 
+// The same for scores that nobody needs afterwards: leaves NaN in the place of each. [as add]
+int32_t bh_select_spend(bh_select *s, int64_t piece, float *scores, int64_t count);
+
 // The k-th smallest score (-infinity for k = 0), and how many scores equal to it are among the k
 // smallest. After bh_select_next returned 0. [any]
 float bh_select_threshold(const bh_select *s);
@@ -60,6 +63,12 @@ int64_t bh_select_ties(const bh_select *s);
 // out may be weights; scores may be neither. [any, concurrently for different pieces]
 int64_t bh_select_prune(const bh_select *s, int64_t piece, const float *scores,
                         const float *weights, float *out, int64_t count);
+
+// The same for scores that nobody needs afterwards: leaves NaN in the place of each, and sets
+// `nonfinite` to 1 if one of them was NaN or infinite, else to 0. [as prune]
+int64_t bh_select_spend_pruning(const bh_select *s, int64_t piece, float *scores,
+                                const float *weights, float *out, int64_t count,
+                                int32_t *nonfinite);
 
 // keep[i] = 0 where scores[i] is among the k smallest, else 1. Returns the number of zeros. [any]
 int64_t bh_select_keep(const bh_select *s, int64_t piece, const float *scores, uint8_t *keep,

@@ -37,17 +37,45 @@ enum PlainLoader {
     return plugins
   }
 
+  /// What a process that loaded the library must say of it; only `isChecked` is its own finding.
+  static func descriptions(
+    of file: LibraryFile, _ source: PlainSource, isChecked: Bool
+  ) throws(PluginError) -> [PluginDescription] {
+    let record = try source.record()
+    return record.plugins.map { plain in
+      let descriptor = descriptor(plain, record, file, isChecked: isChecked)
+      return PluginDescription(
+        descriptor: descriptor,
+        functions: entry(plain, functions: nil).functionNames)
+    }
+  }
+
   private static func plugin(
     _ plain: PlainPlugin, _ functions: PlainFunctions, _ record: PlainRecord, _ file: LibraryFile,
     isChecked: Bool
   ) -> Plugin {
+    Plugin(
+      descriptor: descriptor(plain, record, file, isChecked: isChecked),
+      entry: entry(plain, functions: functions))
+  }
+
+  private static func entry(_ plain: PlainPlugin, functions: PlainFunctions?) -> PluginEntry {
+    PluginEntry(
+      create: PlainHooks.create, destroy: PlainHooks.destroy,
+      functions: PlainHooks.functions(plain.hook),
+      lifetime: ModuleLifetime(id: plain.id, initialize: nil, finish: nil), plain: functions)
+  }
+
+  private static func descriptor(
+    _ plain: PlainPlugin, _ record: PlainRecord, _ file: LibraryFile, isChecked: Bool
+  ) -> PluginDescriptor {
     let name = file.path.split(separator: "/").last.map(String.init) ?? file.path
     let module = ModuleDescriptor(
       id: name, version: record.version, vendor: record.vendor, license: record.license,
       url: record.url, path: file.path, sha256: file.sha256, abi: "plain functions")
     var only = record
     only.plugins = [plain]
-    let descriptor = PluginDescriptor(
+    return PluginDescriptor(
       id: plain.id, name: plain.name, summary: plain.summary, doc: plain.doc, hook: plain.hook,
       parameters: plain.parameters, capabilities: plain.capabilities, needs: plain.needs,
       granularities: Set(plain.granularities), weightTypes: [.float32], stateVersion: nil,
@@ -58,11 +86,5 @@ enum PlainLoader {
             role: $0.role.rawValue, signature: $0.signature.description, bindings: $0.bindingTexts,
             returns: $0.returns.rawValue)
         }, isChecked: isChecked, manifest: only.manifest))
-    return Plugin(
-      descriptor: descriptor,
-      entry: PluginEntry(
-        create: PlainHooks.create, destroy: PlainHooks.destroy,
-        functions: PlainHooks.functions(plain.hook),
-        lifetime: ModuleLifetime(id: plain.id, initialize: nil, finish: nil), plain: functions))
   }
 }

@@ -55,7 +55,7 @@ final class CallDecoder {
     if case .integer = argument { return UInt(wire.number()) }
     guard wire.number() == 1 else { return 0 }
     switch argument {
-    case .tensorIn, .tensorOut: return UInt(bitPattern: tensor(&wire))
+    case .tensorIn, .tensorOut, .tensorUnwritten: return UInt(bitPattern: tensor(&wire))
     case .record(let record): return UInt(bitPattern: self.record(record, &wire))
     case .writer: return UInt(bitPattern: keep(stream.writer()))
     case .reader: return UInt(bitPattern: keep(stream.reader()))

@@ -43,6 +43,7 @@ struct CallEncoder {
     switch argument {
     case .tensorIn: putTensor(pointer, isOutput: false)
     case .tensorOut: putTensor(pointer, isOutput: true)
+    case .tensorUnwritten: putTensor(pointer, isOutput: true, isWritten: false)
     case .record(let record): put(record, pointer)
     case .writer: stream = .writer(pointer.load(as: bh_writer.self))
     case .reader: stream = .reader(pointer.load(as: bh_reader.self))
@@ -79,7 +80,9 @@ struct CallEncoder {
     }
   }
 
-  private mutating func putTensor(_ pointer: UnsafeMutableRawPointer, isOutput: Bool) {
+  private mutating func putTensor(
+    _ pointer: UnsafeMutableRawPointer, isOutput: Bool, isWritten: Bool = true
+  ) {
     let tensor = pointer.load(as: bh_tensor.self)
     let sizes = UnsafeBufferPointer(start: tensor.shape, count: max(Int(tensor.ndim), 0))
     // The host's tensors are row-major without gaps.
@@ -95,7 +98,7 @@ struct CallEncoder {
         outOfMemory = true
         return
       }
-      slot.fill(from: first, byteCount: bytes)
+      slot.fill(from: isWritten ? first : nil, byteCount: bytes)
       wire.put(slot.id)
       wire.put(slot.dataOffset(bytes))
       outputs.append(Output(target: first, byteCount: bytes, slot: slot))

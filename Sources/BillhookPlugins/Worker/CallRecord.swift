@@ -7,6 +7,8 @@ enum CallArgument {
   case tensorIn
   /// A `const bh_tensor *` whose elements the plugin writes.
   case tensorOut
+  /// The same, of floats that are NaN before the call, whatever the caller's memory holds.
+  case tensorUnwritten
   /// A pointer to a struct.
   case record(CallRecord)
   /// A `double *` or `uint64_t *` that the plugin writes one number to.

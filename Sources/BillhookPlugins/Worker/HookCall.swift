@@ -7,7 +7,7 @@ internal import BillhookSDK
 /// change.
 enum HookCall: Int, CaseIterable, Sendable {
   case reset, save, load
-  case score, observe, merge
+  case score, scorePieces, observe, merge
   case compute
   case layout, observeActivation, calibrate, quantize, dequantize
   case fakeQuantize, fakeQuantizeGradient
@@ -27,13 +27,17 @@ enum HookCall: Int, CaseIterable, Sendable {
     /// The plugin's function; nil when it does not have it.
     let function: @Sendable (PluginEntry) -> UnsafeRawPointer?
     /// Puts a C function that makes the call in the worker in the place of the plugin's.
-    let install: @Sendable (inout PluginEntry) -> Void
+    /// Nil for what only the host's own code calls.
+    let install: (@Sendable (inout PluginEntry) -> Void)?
   }
 
   static let entries: [Entry] = allCases.map(\.entry)
 
   static func calls(of hook: PluginDescriptor.Hook) -> [HookCall] {
-    allCases.filter { [nil, hook].contains(entries[$0.rawValue].hook) }
+    allCases.filter {
+      let entry = entries[$0.rawValue]
+      return entry.install != nil && [nil, hook].contains(entry.hook)
+    }
   }
 
   private var entry: Entry {
@@ -45,6 +49,12 @@ enum HookCall: Int, CaseIterable, Sendable {
       .init(
         .scorer, "score", \bh_scorer.score, [.record(.layer), .record(.scoreIn), .tensorOut],
         proxy: score3, mayDecline: true)
+    case .scorePieces:
+      // The worker cuts the elements into the pieces in which the host would ask for them.
+      .init(
+        hook: .scorer, name: "score",
+        arguments: [.record(.layer), .record(.scoreIn), .tensorUnwritten], isPure: true,
+        mayDecline: true, function: HookCall.score.entry.function, install: nil)
     case .observe:
       .init(
         .scorer, "observe", \bh_scorer.observe,

@@ -63,7 +63,7 @@ extension PluginEntry {
       lifetime: ModuleLifetime(id: "", initialize: nil, finish: nil))
     for call in HookCall.calls(of: hook) {
       let function = HookCall.entries[call.rawValue]
-      if names.contains(function.name) { function.install(&entry) }
+      if names.contains(function.name) { function.install?(&entry) }
     }
     return entry
   }

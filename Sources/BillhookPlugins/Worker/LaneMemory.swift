@@ -74,6 +74,9 @@ final class OutputSlot: @unchecked Sendable {
   /// Known bytes before an output, at least.
   static let fence = 64
   private static let fenceByte: UInt8 = 0xA5
+  /// A block takes addresses, and memory only where an output was. A larger one than needed spares
+  /// the next call that a new block has to be told to the worker.
+  private static let leastPages = 256
 
   /// Given out once a process; 0 is the arena.
   let id = OutputSlot.nextID.add(1, ordering: .relaxed).newValue
@@ -85,7 +88,7 @@ final class OutputSlot: @unchecked Sendable {
 
   init?(capacity: Int) {
     let page = Int(sysconf(Int32(_SC_PAGESIZE)))
-    self.capacity = max((capacity + page - 1) / page, 1).nextPowerOfTwo * page
+    self.capacity = max((capacity + page - 1) / page, Self.leastPages).nextPowerOfTwo * page
     descriptor = bh_shared_memory("billhook-output", UInt64(self.capacity))
     guard descriptor >= 0, bh_seal_memory(descriptor, 0) == 0,
       let base = mmap(nil, self.capacity, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0),
@@ -112,10 +115,15 @@ final class OutputSlot: @unchecked Sendable {
     UnsafeRawPointer(base + dataOffset(byteCount))
   }
 
-  /// Writes what the output holds before the call, and the known bytes around it.
-  func fill(from source: UnsafeRawPointer, byteCount: Int) {
+  /// Writes what the output holds before the call, NaN without a source, and the known bytes around
+  /// it.
+  func fill(from source: UnsafeRawPointer?, byteCount: Int) {
     let start = base + dataOffset(byteCount)
-    start.copyMemory(from: source, byteCount: byteCount)
+    if let source {
+      start.copyMemory(from: source, byteCount: byteCount)
+    } else {
+      memset(start, 0xFF, byteCount)
+    }
     memset(start - Self.fence, Int32(Self.fenceByte), Self.fence)
     let end = start + byteCount
     memset(end, Int32(Self.fenceByte), base + capacity - end)

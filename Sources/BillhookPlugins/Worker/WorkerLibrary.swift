@@ -21,7 +21,11 @@ final class WorkerLibrary: @unchecked Sendable {
     var descriptions: [PluginDescription]?
     /// Counts processes: instances of an earlier one are gone.
     var generation = 0
+    /// What its plugins logged so far.
+    var logCount = 0
   }
+  /// More lines than anybody reads.
+  private static let logLimit = 10_000
 
   /// - Parameter known: What the library says of itself; nil starts the process to ask it.
   init(
@@ -115,8 +119,18 @@ final class WorkerLibrary: @unchecked Sendable {
     switch remark {
     case .log(let plugin, let level, let text):
       guard known.indices.contains(plugin) else { return }
-      observer.log(
-        known[plugin].descriptor.id, PluginObserver.LogLevel(rawValue: level) ?? .info, text)
+      let count = state.withLock { state in
+        state.logCount += 1
+        return state.logCount
+      }
+      let id = known[plugin].descriptor.id
+      guard count <= Self.logLimit else {
+        if count == Self.logLimit + 1 {
+          observer.log(id, .warning, "It logged \(Self.logLimit) lines; the others are left out.")
+        }
+        return
+      }
+      observer.log(id, PluginObserver.LogLevel(rawValue: level) ?? .info, text)
     case .progress(let plugin, let fraction, let text):
       guard known.indices.contains(plugin), !fraction.isNaN else { return }
       observer.progress(known[plugin].descriptor.id, min(max(fraction, 0), 1), text)
@@ -144,7 +158,7 @@ final class WorkerLibrary: @unchecked Sendable {
     switch now.loadings[library] {
     case .loaded(let descriptions):
       if let end = now.end, !process.order.probes { throw crash(end, file.name, "load", nil) }
-      return descriptions
+      return try DescriptionCheck(file: file).checked(descriptions)
     case .refused(let error): throw error
     case nil:
       if let number = now.startError {

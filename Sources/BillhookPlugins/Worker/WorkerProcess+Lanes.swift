@@ -74,7 +74,8 @@ extension WorkerProcess {
     case timedOut
   }
 
-  private static let spinNanoseconds: UInt64 = 50_000
+  /// Long enough for a worker that was asleep: to be woken itself would cost the host as much again.
+  private static let spinNanoseconds: UInt64 = 200_000
   private static let sleepNanoseconds: UInt64 = 20_000_000
 
   /// Passes the turn to the worker and waits for it to come back.
@@ -144,12 +145,18 @@ extension WorkerProcess {
     return end ?? (ifClosed ? nil : End(exitCode: -1, signal: SIGKILL, output: ""))
   }
 
-  /// Waits until what the plugin said before its reply has been heard.
+  /// Waits until what the plugin said before its reply has been heard. A number that does not come
+  /// true within a second is a lie, and is not waited for again.
   func waitForRemarks(_ count: UInt64) {
-    guard state.withLock({ $0.remarkCount < count && $0.end == nil }) else { return }
+    func isHeard() -> Bool {
+      state.withLock { $0.remarkCount >= count || $0.end != nil || $0.hasLied }
+    }
+    if isHeard() { return }
     changed.lock()
     defer { changed.unlock() }
-    let limit = Date(timeIntervalSinceNow: 5)
-    while state.withLock({ $0.remarkCount < count && $0.end == nil }), changed.wait(until: limit) {}
+    let limit = Date(timeIntervalSinceNow: 1)
+    while !isHeard() {
+      if !changed.wait(until: limit) { return state.withLock { $0.hasLied = true } }
+    }
   }
 }

@@ -37,6 +37,8 @@ final class WorkerProcess: @unchecked Sendable {
     var loadings: [Int: Loading] = [:]
     var isReady = false
     var remarkCount: UInt64 = 0
+    /// True when it spoke of more remarks than it made.
+    var hasLied = false
     var freeLanes: [Int] = []
   }
 
@@ -73,15 +75,18 @@ final class WorkerProcess: @unchecked Sendable {
     controlBytes = Self.laneStart + order.laneCount * Int(BH_LANE_BYTES)
     let memory = bh_shared_memory("billhook-control", UInt64(controlBytes))
     guard memory >= 0 else { throw cannot("shared memory") }
-    defer { Glibc.close(memory) }
     guard bh_seal_memory(memory, 0) == 0,
       let control = mmap(nil, controlBytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0),
       control != MAP_FAILED
-    else { throw cannot("shared memory") }
+    else {
+      Glibc.close(memory)
+      throw cannot("shared memory")
+    }
     self.control = control
     var pair: [Int32] = [-1, -1]
     guard bh_message_sockets(&pair) == 0 else {
       munmap(control, controlBytes)
+      Glibc.close(memory)
       throw cannot("a socket")
     }
     let ours = pair[0]
@@ -94,14 +99,8 @@ final class WorkerProcess: @unchecked Sendable {
         }
       }
     }
-    // Both fit the socket's buffer, so nobody needs to read yet.
-    _ = WorkerProtocol.send(.start, json: order, to: socket, carrying: memory)
-    if let arena {
-      Self.sendBlock(
-        LaneMemory.arenaID, arena.descriptor, bytes: arena.byteCount, writable: false, to: ours)
-    }
     let theirs = pair[1]
-    Thread.detachNewThread { self.run(executable, theirs) }
+    Thread.detachNewThread { self.run(executable, theirs, memory, arena) }
   }
 
   deinit {
@@ -123,9 +122,12 @@ final class WorkerProcess: @unchecked Sendable {
 
   /// Starts the process and follows it to its end. The kernel ends a worker together with the thread
   /// that started it, so this one lives as long.
-  private func run(_ executable: String, _ theirs: Int32) {
+  ///
+  /// - Parameter memory: The control memory; closed here.
+  private func run(_ executable: String, _ theirs: Int32, _ memory: Int32, _ arena: SharedArena?) {
     var errors: [Int32] = [-1, -1]
     var pidfd: Int32 = -1
+    defer { Glibc.close(memory) }
     guard bh_pipe(&errors) == 0 else {
       Glibc.close(theirs)
       return finish(startError: errno)
@@ -141,6 +143,12 @@ final class WorkerProcess: @unchecked Sendable {
     }
     guard process > 0 else { return finish(startError: -process) }
     state.withLock { $0.process = process }
+    // An order of many libraries is larger than the socket's buffer: somebody must read.
+    _ = WorkerProtocol.send(.start, json: order, to: socket, carrying: memory)
+    if let arena {
+      Self.sendBlock(
+        LaneMemory.arenaID, arena.descriptor, bytes: arena.byteCount, writable: false, to: socket)
+    }
 
     var output: [UInt8] = []
     var exitCode: Int32 = -1

@@ -5,7 +5,7 @@ internal import Foundation
 /// and turns in lanes of shared memory for calls. It is no part of the plugin ABI.
 enum WorkerProtocol {
   /// Raised with every change; both sides must have the same.
-  static let version: UInt64 = 2
+  static let version: UInt64 = 3
   private static let magic: UInt64 = 0x4242_4854_574B_5231
 
   /// Messages on the socket.

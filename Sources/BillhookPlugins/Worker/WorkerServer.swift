@@ -32,8 +32,14 @@ public final class WorkerServer: @unchecked Sendable {
   private let remarkLock = Mutex(())
 
   private init?(socket: Int32) {
-    guard let start = WorkerProtocol.receive(from: socket), start.message == .start,
-      let order = PluginJSON.decode(WorkerOrder.self, start.payload)
+    var pieces: [UInt8] = []
+    var received = WorkerProtocol.receive(from: socket)
+    while let piece = received, piece.message == .piece {
+      pieces += piece.payload
+      received = WorkerProtocol.receive(from: socket)
+    }
+    guard let start = received, start.message == .start,
+      let order = PluginJSON.decode(WorkerOrder.self, pieces + start.payload)
     else { return nil }
     let bytes = WorkerProcess.laneStart + order.laneCount * Int(BH_LANE_BYTES)
     guard let control = bh_map_guarded(start.descriptor, UInt64(bytes), 1) else { return nil }
@@ -275,9 +281,12 @@ public final class WorkerServer: @unchecked Sendable {
       : LayerContext(
         role: .weight, index: layerIndex, name: "", op: "", outAxis: -1, inAxis: -1, groups: 1)
     let context = CallContext(plugin: served.plugin, seed: served.seed, layer: layer)
-    let status = context.enter {
-      callFunction(function, served.instance, UnsafeMutableRawPointer($0), arguments)
-    }
+    let status =
+      number == HookCall.scorePieces.rawValue
+      ? PieceLoop(served.plugin, served.instance, context, arguments)?.run() ?? BH_E_INVALID_ARG
+      : context.enter {
+        callFunction(function, served.instance, UnsafeMutableRawPointer($0), arguments)
+      }
     putOutcome(status, context, &reply)
     decoder.putAnswers(&reply)
   }

@@ -12,7 +12,8 @@ extern "C" {
 // no core dump. Returns 0, or an errno.
 int bh_limit_resources(uint64_t memory_bytes);
 
-// The process dies with the thread that started it, and can never gain rights. Returns 0 or errno.
+// The process dies with the thread that started it, gives up the rights of root, and can never gain
+// any. Returns 0 or errno.
 int bh_renounce_rights(void);
 
 // The Landlock version of the kernel; 0 when there is none.
@@ -29,9 +30,10 @@ int bh_restrict_files(const char *const *paths, uint64_t count);
 #define BH_FILTER_LOADING 0  // no new programs or processes, no sockets, no touching of others
 #define BH_FILTER_CALLING 1  // also no opening of files and no new executable memory
 
-// Installs a filter for all threads. Signals to other processes and their limits are refused. A new process or program, and a look into another process, end
-// this process with SIGSYS; other forbidden calls fail with EPERM. Returns 1 when it is in force, 0
-// when the kernel has no filters, or a negative errno.
+// Installs a filter for all threads. Refused are signals to other processes, changes of limits, and
+// of the owner, rights, times and attributes of files. A new process or program, and a look into
+// another process, end this process with SIGSYS; other forbidden calls fail with EPERM. Returns 1
+// when it is in force, 0 when the kernel has no filters, or a negative errno.
 int bh_filter_system_calls(int filter);
 
 #ifdef __cplusplus

@@ -15,7 +15,8 @@ extern "C" {
 int bh_start_worker(const char *path, int socket, int errors, char *const *environment,
                     int *pidfd);
 
-// A pair of message sockets, closed on exec. Returns 0 or errno.
+// A pair of message sockets, closed on exec; the first is the host's, where sending waits for at
+// most 10 s. Returns 0 or errno.
 int bh_message_sockets(int pair[2]);
 
 // Sends one message, with a descriptor unless `fd` is -1. Returns 0 or errno.

@@ -27,6 +27,14 @@ final class ProbePlugin: @unchecked Sendable {
     self.raw = raw
   }
 
+  /// The same plugin in a worker, called as if it were here.
+  init(_ subject: Subject, inWorker settings: PluginSettings) throws {
+    seed = subject.seed
+    let local = try ProbePlugin(subject)
+    host = try Plugin.probed(path: subject.path, inWorker: settings, like: local.host)
+    raw = host.probeFunctions(in: local.raw)
+  }
+
   /// The hook's table.
   func table<T>(_ zero: T) -> T {
     let size = raw.vtable.load(as: UInt32.self)

@@ -244,7 +244,7 @@ extension ConformanceTest {
   // MARK: - Forms that several tests have
 
   /// Quantizes the ordinary tensors and hands on what came of it.
-  private static func eachRun(
+  static func eachRun(
     _ subject: Subject,
     _ body: (QuantizerCase, ProbeInstance, [Float], QuantizerCase.Run) throws -> Void
   ) throws {

@@ -77,19 +77,37 @@ import Testing
   }
 
   @Test(arguments: [0, 1, 15, 16 * 1024, 16 * 1024 + 1])
-  func `a call through a typed pointer and one through libffi give the same bytes`(
+  func `a call by value, one by address and one through libffi give the same bytes`(
     count: Int
   ) throws {
     let weight = randomTensor([1, count], seed: UInt64(count))
-    // The address of the element keeps the typed pointer away.
     let typed = try plainScores("float square(float)", weight)
     let pointer = try plainScores("float square_at(const float*)|&element", weight)
     let array = try plainScores(
       "void powers(const float*, size_t, double, float*)|weight.data,weight.count,2,scores.data",
       weight)
+    // More integers than there are registers for them.
+    let many = try plainScores(
+      "float square_of_many(int, int, int, int, int, int, int, float)"
+        + "|const:1,const:2,const:3,const:4,const:5,const:6,const:7,element", weight)
     #expect(typed == pointer)
+    #expect(typed == many)
     #expect(typed?.count == count)
     #expect(array?.count == count)
+  }
+
+  @Test(arguments: [
+    "int32_t narrow_int32(float)", "uint32_t narrow_uint32(float)", "int64_t narrow_int64(float)",
+    "double mixed(int, float, double, int64_t)|const:-3,element,const:0.5,const:-7",
+  ])
+  func `arguments and results of each type are what C means by them`(form: String) throws {
+    let weight = randomTensor([3, 7], seed: 8, scale: 3)
+    let expected = weight.elements(of: Float.self).map { x -> Float in
+      if form.hasPrefix("uint32") { return Float(UInt32(abs(100 * x))) }
+      return form.hasPrefix("double")
+        ? Float(-3 + 2 * Double(x) + 0.5 * -7) : Float(Int64(100 * x))
+    }
+    #expect(try plainScores(form, weight)?.elements(of: Float.self) == expected)
   }
 
   @Test func `a manifest declares parameters, and says what the inline form says`() throws {

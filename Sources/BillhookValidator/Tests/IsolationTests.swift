@@ -1,0 +1,48 @@
+internal import BillhookPlugins
+internal import BillhookSDK
+internal import Foundation
+
+/// Tests of a plugin in a process of its own.
+extension ConformanceTest {
+  static let isolationTests: [ConformanceTest] = [
+    ConformanceTest(
+      "iso-equivalence", .core, .everyHook, "BH-10",
+      "in a worker, confined and with copies of the tensors, the results are the same bytes"
+    ) { subject in
+      let here = try subject.plugin()
+      guard here.raw.caps & BH_CAP_REQUIRES_INPROC == 0 else {
+        throw NotApplicable("the plugin says that it only works in the host's process")
+      }
+      let exercises = try here.repeatableExercises()
+      let home = try TemporaryHome()
+      let there = try ProbePlugin(subject, inWorker: PluginSettings(home: home.home))
+      for exercise in exercises {
+        let ours = try exercise.runAlone(here)
+        let theirs = try exercise.runAlone(there)
+        // A worker looks at some rules by itself.
+        if theirs.isFailure, theirs.described.contains("breaks rule BH-") {
+          throw NotApplicable("the worker found what another test reports: \(theirs.described)")
+        }
+        try subject.requireSame(
+          ours, theirs, "\(exercise.label), in this process and in a worker")
+      }
+    }
+  ]
+}
+
+/// A cache and trust file that are gone with the test.
+private final class TemporaryHome {
+  private let folder: String
+  let home: PluginHome
+
+  init() throws {
+    folder =
+      FileManager.default.temporaryDirectory
+      .appendingPathComponent("billhook-validate-\(UUID().uuidString)").path
+    try FileManager.default.createDirectory(
+      atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+    home = PluginHome(folder: folder)
+  }
+
+  deinit { try? FileManager.default.removeItem(atPath: folder) }
+}
