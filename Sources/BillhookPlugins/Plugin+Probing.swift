@@ -1,8 +1,14 @@
 package import BillhookSDK
+internal import BillhookSandbox
+internal import Glibc
 
 // What the validator needs of the host's own side, so that it tests plugins with the host's calls
 // and not with an imitation of them.
 extension Plugin {
+  /// Lets this process end with the one that started it: a plugin that never returns must not outlive
+  /// who waits for it.
+  package static func endWithParent() { _ = bh_end_with(getppid()) }
+
   /// How a probing call ended.
   package struct ProbeOutcome: Sendable {
     package var status: bh_status

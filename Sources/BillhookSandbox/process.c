@@ -98,8 +98,17 @@ int64_t bh_receive_message(int socket, void *bytes, uint64_t capacity, int *fd) 
   if (count < 0) return -errno;
   for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header;
        header = CMSG_NXTHDR(&message, header)) {
-    if (header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS)
-      memcpy(fd, CMSG_DATA(header), sizeof *fd);
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    // The padding has room for a second one, whoever sends it.
+    const size_t held = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (size_t i = 0; i < held; i++) {
+      int one;
+      memcpy(&one, CMSG_DATA(header) + i * sizeof one, sizeof one);
+      if (*fd < 0)
+        *fd = one;
+      else
+        close(one);
+    }
   }
   return count;
 }
@@ -119,14 +128,15 @@ int bh_seal_memory(int fd, int read_only) {
 }
 
 void *bh_map_guarded(int fd, uint64_t bytes, int writable) {
-  const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-  char *room = mmap(NULL, bytes + 2 * page, PROT_NONE,
+  // Wide enough for an index that is wrong by some thousand elements; a multiple of all page sizes.
+  const uint64_t guard = 1 << 16;
+  char *room = mmap(NULL, bytes + 2 * guard, PROT_NONE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (room == MAP_FAILED) return NULL;
-  void *place = mmap(room + page, bytes, PROT_READ | (writable ? PROT_WRITE : 0),
+  void *place = mmap(room + guard, bytes, PROT_READ | (writable ? PROT_WRITE : 0),
                      MAP_SHARED | MAP_FIXED, fd, 0);
   if (place != MAP_FAILED) return place;
-  munmap(room, bytes + 2 * page);
+  munmap(room, bytes + 2 * guard);
   return NULL;
 }
 
@@ -151,13 +161,21 @@ void bh_kill_group(int process) {
 
 int bh_reap(int process, int block, int *exit_code, int *signal) {
   int status = 0;
-  pid_t found;
+  siginfo_t information;
+  memset(&information, 0, sizeof information);
+  int failed;
+  // Left unreaped, so that its number is nobody else's before its group is gone.
   do {
-    found = waitpid(process, &status, block ? 0 : WNOHANG);
-  } while (found < 0 && errno == EINTR);
+    failed = waitid(P_PID, (id_t)process, &information, WEXITED | WNOWAIT | (block ? 0 : WNOHANG));
+  } while (failed != 0 && errno == EINTR);
   *exit_code = -1;
   *signal = 0;
-  if (found == 0) return 0;
+  if (failed == 0 && information.si_pid == 0) return 0;
+  if (failed == 0) kill(-process, SIGKILL);
+  pid_t found;
+  do {
+    found = waitpid(process, &status, 0);
+  } while (found < 0 && errno == EINTR);
   if (found == process && WIFEXITED(status)) *exit_code = WEXITSTATUS(status);
   if (found == process && WIFSIGNALED(status)) *signal = WTERMSIG(status);
   return 1;

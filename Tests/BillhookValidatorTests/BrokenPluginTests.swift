@@ -199,7 +199,9 @@ import Testing
     #expect(verdict.unloadable == [])
     #expect(verdict.results.map(\.status) == [broken.status], "\(verdict.text())")
 
-    let rest = try coreReport(library, except: broken.test)
+    // A worker cannot write its inputs at all, so who does it crashes there as well.
+    let follows = broken.test == "inputs-read-only" ? ["iso-equivalence"] : []
+    let rest = try coreReport(library, except: [broken.test] + follows)
     #expect(!rest.results.isEmpty)
     #expect(rest.results.filter(\.isFailure) == [], "\(rest.text(onlyFailed: true))")
   }
@@ -219,8 +221,9 @@ import Testing
   }
 
   /// The other core tests, in one process: a hundred plugins times fifty would take too long.
-  private func coreReport(_ library: String, except test: String) throws -> ConformanceReport {
-    let others = ConformanceTest.all.filter { $0.level == .core && $0.name != test }.map(\.name)
+  private func coreReport(_ library: String, except tests: [String]) throws -> ConformanceReport {
+    let others = ConformanceTest.all.filter { $0.level == .core && !tests.contains($0.name) }.map(
+      \.name)
     let folder = TemporaryFolder()
     let process = Process()
     process.executableURL = billhookExecutable

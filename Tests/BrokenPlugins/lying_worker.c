@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -84,6 +86,7 @@ static long read_file(const char *name, const char *suffix, char *to, long capac
 int main(void) {
   static char order[65536], text[1 << 20], mode[64], name[4096];
   char control[64];
+  prctl(PR_SET_PDEATHSIG, SIGKILL);  // a killed test must not leave it spinning
   struct iovec part = {order, sizeof order - 1};
   struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control,
                            .msg_controllen = sizeof control};

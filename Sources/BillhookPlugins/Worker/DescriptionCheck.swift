@@ -10,7 +10,8 @@ struct DescriptionCheck {
   func checked(_ given: [PluginDescription]) throws(PluginError) -> [PluginDescription] {
     if let source = file.plain {
       // The manifest says it all, so there is nothing to be told.
-      let isChecked = given.allSatisfy { $0.descriptor.plain?.isChecked == true }
+      let isChecked =
+        !given.isEmpty && given.allSatisfy { $0.descriptor.plain?.isChecked == true }
       return try PlainLoader.descriptions(of: file, source, isChecked: isChecked)
     }
     try require(

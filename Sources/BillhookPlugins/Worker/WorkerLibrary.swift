@@ -144,7 +144,10 @@ final class WorkerLibrary: @unchecked Sendable {
     of process: WorkerProcess, library: Int, _ file: LibraryFile, _ settings: PluginSettings,
     isolation: Isolation
   ) throws(PluginError) -> [PluginDescription] {
-    guard let now = process.loadings(within: settings.limits.loadSeconds) else {
+    let now = process.loadings(within: settings.limits.loadSeconds) ?? process.loadingsSoFar
+    // A process that only describes has done so for this library, whatever a later one did to it.
+    let servesCalls = process.order.laneCount > 0
+    if process.isOverdue, servesCalls || now.loadings[library] == nil {
       let error = PluginError.timedOut(
         plugin: file.name, function: "load", layer: nil, seconds: settings.limits.loadSeconds)
       settings.quarantine.add(file, stage: "load", reason: error.description, output: "")
@@ -157,7 +160,7 @@ final class WorkerLibrary: @unchecked Sendable {
     }
     switch now.loadings[library] {
     case .loaded(let descriptions):
-      if let end = now.end, !process.order.probes { throw crash(end, file.name, "load", nil) }
+      if let end = now.end, servesCalls { throw crash(end, file.name, "load", nil) }
       return try DescriptionCheck(file: file).checked(descriptions)
     case .refused(let error): throw error
     case nil:

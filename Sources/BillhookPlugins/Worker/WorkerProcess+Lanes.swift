@@ -95,19 +95,16 @@ extension WorkerProcess {
     var grace: UInt64?
     var spin = Self.spinNanoseconds
     while true {
-      if bh_lane_wait(header, BH_LANE_HOST, closedFlag, spin, Self.sleepNanoseconds) == 1 {
-        guard let turn = WorkerProtocol.Turn(rawValue: header.pointee.kind),
-          [.write, .read].contains(turn), let stream, grace == nil
-        else { break }
-        let bytes = reply(of: lane)
-        let count = bytes.withUnsafeBytes { stream.serve(turn, $0, answer: lane.request) }
-        header.pointee.request_bytes = UInt32(count)
-        spin = Self.spinNanoseconds
-        bh_lane_pass(header, BH_LANE_WORKER)
-        continue
+      let isBack =
+        bh_lane_wait(header, BH_LANE_HOST, closedFlag, spin, Self.sleepNanoseconds) == 1
+      var asked: WorkerProtocol.Turn?
+      if isBack {
+        asked = WorkerProtocol.Turn(rawValue: header.pointee.kind)
+        guard stream != nil, asked == .write || asked == .read else { break }
+      } else if let end = waitForEnd(ifClosed: true) {
+        return .ended(end)
       }
       spin = 0
-      if let end = waitForEnd(ifClosed: true) { return .ended(end) }
       let now = bh_monotonic_nanoseconds()
       let limit = deadline ?? now &+ UInt64(limits.callSeconds * 1e9)
       deadline = limit
@@ -124,6 +121,13 @@ extension WorkerProcess {
         _ = waitForEnd(ifClosed: false)
         return .timedOut
       }
+      // Requests for more of a stream come back here too, so that they do not stop the clock.
+      guard let asked, let stream else { continue }
+      let bytes = reply(of: lane)
+      let count = bytes.withUnsafeBytes { stream.serve(asked, $0, answer: lane.request) }
+      header.pointee.request_bytes = UInt32(count)
+      spin = Self.spinNanoseconds
+      bh_lane_pass(header, BH_LANE_WORKER)
     }
     if grace != nil { return .timedOut }
     return .reply(reply(of: lane))
@@ -154,9 +158,14 @@ extension WorkerProcess {
     if isHeard() { return }
     changed.lock()
     defer { changed.unlock() }
-    let limit = Date(timeIntervalSinceNow: 1)
+    // Ten seconds in all, and one without a single remark.
+    let limit = Date(timeIntervalSinceNow: 10)
     while !isHeard() {
-      if !changed.wait(until: limit) { return state.withLock { $0.hasLied = true } }
+      let before = state.withLock { $0.remarkCount }
+      if changed.wait(until: min(limit, Date(timeIntervalSinceNow: 1))) { continue }
+      if Date() >= limit || state.withLock({ $0.remarkCount }) == before {
+        return state.withLock { $0.hasLied = true }
+      }
     }
   }
 }

@@ -36,6 +36,7 @@ final class WorkerProcess: @unchecked Sendable {
     var confinement: Confinement?
     var loadings: [Int: Loading] = [:]
     var isReady = false
+    var isOverdue = false
     var remarkCount: UInt64 = 0
     /// True when it spoke of more remarks than it made.
     var hasLied = false
@@ -157,7 +158,9 @@ final class WorkerProcess: @unchecked Sendable {
     var isOpen = [true, true]
     var killTime: UInt64?
     while true {
-      if killTime == nil, bh_flag_load(closedFlag) != 0 {
+      // A worker that hung up, talks nonsense, or was hung up on (`close`) is to end. The flag that
+      // tells it so is memory that it can write, so it is not asked here.
+      if killTime == nil, !isOpen[1] {
         killTime = bh_monotonic_nanoseconds() + Self.closingNanoseconds
       }
       if let time = killTime, bh_monotonic_nanoseconds() >= time { bh_kill_group(process) }
@@ -170,8 +173,6 @@ final class WorkerProcess: @unchecked Sendable {
       if ready[1] != 0 || ready[0] != 0 { continue }
       if pidfd < 0 || ready[2] != 0, bh_reap(process, 0, &exitCode, &signal) != 0 { break }
     }
-    // What it started, if it could, goes with it.
-    bh_kill_group(process)
     finish(
       end: End(
         exitCode: exitCode, signal: signal,
@@ -231,7 +232,8 @@ final class WorkerProcess: @unchecked Sendable {
       state.withLock { $0.confinement = found }
     case .ready: state.withLock { $0.isReady = true }
     case .log, .progress:
-      remark(received)
+      // Plugins have nobody to talk to before they are called; the library's lock is taken till then.
+      if state.withLock({ $0.isReady }) { remark(received) }
       state.withLock { $0.remarkCount += 1 }
     case .start, .block: return false
     }
@@ -288,12 +290,19 @@ final class WorkerProcess: @unchecked Sendable {
         return (now.loadings, now.confinement, now.end, now.startError)
       }
       if !changed.wait(until: limit) {
+        state.withLock { $0.isOverdue = true }
         bh_kill_group(now.process)
         return nil
       }
     }
   }
 
+  /// True when it was killed because it was not ready in time.
+  var isOverdue: Bool { state.withLock { $0.isOverdue } }
+  /// What it said until now.
+  var loadingsSoFar:
+    (loadings: [Int: Loading], confinement: Confinement?, end: End?, startError: Int32?)
+  { state.withLock { ($0.loadings, $0.confinement, $0.end, $0.startError) } }
   var end: End? { state.withLock { $0.end } }
   var confinement: Confinement? { state.withLock { $0.confinement } }
 

@@ -5,7 +5,7 @@ internal import Foundation
 /// and turns in lanes of shared memory for calls. It is no part of the plugin ABI.
 enum WorkerProtocol {
   /// Raised with every change; both sides must have the same.
-  static let version: UInt64 = 3
+  static let version: UInt64 = 4
   private static let magic: UInt64 = 0x4242_4854_574B_5231
 
   /// Messages on the socket.
@@ -123,6 +123,8 @@ struct WorkerOrder: Codable, Sendable {
   var laneCount: Int
   /// True to try plain functions on made-up values, in a process that then serves no calls.
   var probes = false
+  /// The process that the worker ends with.
+  var host = Int32(getpid())
 }
 
 /// A plugin of a library in a worker: what it says of itself, and which functions it has.

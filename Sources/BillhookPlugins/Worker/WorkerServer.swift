@@ -83,7 +83,9 @@ public final class WorkerServer: @unchecked Sendable {
   }
 
   private func confine() -> Confinement? {
-    guard bh_limit_resources(order.memoryBytes) == 0, bh_renounce_rights() == 0 else { return nil }
+    guard bh_end_with(order.host) == 0, bh_limit_resources(order.memoryBytes) == 0,
+      bh_renounce_rights() == 0
+    else { return nil }
     let paths = order.readable + LibraryStore.machineFiles + Self.runtimeFolders
     let copies = paths.map { strdup($0) }
     defer { for copy in copies { free(copy) } }

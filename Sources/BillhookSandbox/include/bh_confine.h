@@ -12,8 +12,11 @@ extern "C" {
 // no core dump. Returns 0, or an errno.
 int bh_limit_resources(uint64_t memory_bytes);
 
-// The process dies with the thread that started it, gives up the rights of root, and can never gain
-// any. Returns 0 or errno.
+// The process dies with the thread that started it. Returns 0 or errno; ESRCH when the process
+// `parent` is gone already.
+int bh_end_with(int parent);
+
+// The process gives up the rights of root, and can never gain any. Returns 0 or errno.
 int bh_renounce_rights(void);
 
 // The Landlock version of the kernel; 0 when there is none.

@@ -49,7 +49,9 @@ struct ProcessState {
         let target = try? FileManager.default.destinationOfSymbolicLink(
           atPath: "/proc/self/fd/\(name)")
       else { continue }
-      result[name] = target
+      // Somebody else may take away the name of a file that this process has inherited.
+      let suffix = " (deleted)"
+      result[name] = target.hasSuffix(suffix) ? String(target.dropLast(suffix.count)) : target
     }
     return result
   }

@@ -46,6 +46,7 @@ public enum ConformanceChild {
   /// Runs one test, or describes the library when there is none, and leaves the answer in the
   /// inherited file. Returns only then: a plugin that ends the process leaves no answer.
   public static func run(path: String, id: String, test name: String?, seed: UInt64) throws {
+    Plugin.endWithParent()
     var noCore = rlimit(rlim_cur: 0, rlim_max: 0)
     setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &noCore)
     _ = fcntl(ChildProcess.answerDescriptor, F_SETFD, FD_CLOEXEC)

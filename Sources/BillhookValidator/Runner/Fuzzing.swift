@@ -210,6 +210,7 @@ public struct Fuzzer {
 extension ConformanceChild {
   /// Runs cases from `seed` on, up to the first finding; the answer always says how far it got.
   public static func fuzz(path: String, id: String, seed: UInt64) throws {
+    Plugin.endWithParent()
     let plugin = try ProbePlugin(Subject(path: path, id: id, seed: seed))
     var progress = Fuzzer.Progress(seed: seed, message: "")
     for number in 0..<UInt64(Fuzzer.casesOfChild) where progress.message.isEmpty {

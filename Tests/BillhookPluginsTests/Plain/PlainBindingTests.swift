@@ -141,6 +141,6 @@ import Testing
     #expect(
       near.hasSuffix(
         "functions, and none of that name; did you mean \"square\", \"square_at\" or "
-          + "\"squared_error\"?"))
+          + "\"square_of_many\"?"))
   }
 }

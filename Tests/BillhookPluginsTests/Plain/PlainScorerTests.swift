@@ -96,18 +96,17 @@ import Testing
     #expect(array?.count == count)
   }
 
-  @Test(arguments: [
-    "int32_t narrow_int32(float)", "uint32_t narrow_uint32(float)", "int64_t narrow_int64(float)",
-    "double mixed(int, float, double, int64_t)|const:-3,element,const:0.5,const:-7",
-  ])
-  func `arguments and results of each type are what C means by them`(form: String) throws {
+  @Test func `arguments of each type are what C means by them`() throws {
     let weight = randomTensor([3, 7], seed: 8, scale: 3)
-    let expected = weight.elements(of: Float.self).map { x -> Float in
-      if form.hasPrefix("uint32") { return Float(UInt32(abs(100 * x))) }
-      return form.hasPrefix("double")
-        ? Float(-3 + 2 * Double(x) + 0.5 * -7) : Float(Int64(100 * x))
-    }
-    #expect(try plainScores(form, weight)?.elements(of: Float.self) == expected)
+    let numbers = weight.elements(of: Float.self).map(Double.init)
+    let signed = "double mixed(int, float, double, int64_t)|const:-3,element,const:0.5,const:-7"
+    #expect(
+      try plainScores(signed, weight)?.elements(of: Float.self)
+        == numbers.map { Float(-3 + 2 * $0 + 0.5 * -7) })
+    let unsigned = "double wide(uint32_t, int64_t, float)|const:4000000000,const:-7,element"
+    #expect(
+      try plainScores(unsigned, weight)?.elements(of: Float.self)
+        == numbers.map { Float(4e9 - 7 * $0) })
   }
 
   @Test func `a manifest declares parameters, and says what the inline form says`() throws {

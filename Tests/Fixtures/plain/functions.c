@@ -12,9 +12,7 @@ double cube(double x) { return x * x * x; }
 float blend(float x, float part) { return part * fabsf(x); }
 float by_reference(const float *x, const int *power) { return powf(fabsf(*x), (float)*power); }
 int answer = 42;
-int32_t narrow_int32(float x) { return (int32_t)(100 * x); }
-uint32_t narrow_uint32(float x) { return (uint32_t)fabsf(100 * x); }
-int64_t narrow_int64(float x) { return (int64_t)(100 * x); }
+double wide(uint32_t a, int64_t b, float x) { return (double)a + (double)b * (double)x; }
 double mixed(int a, float x, double part, int64_t b) { return a + 2 * (double)x + part * (double)b; }
 float square_of_many(int a, int b, int c, int d, int e, int f, int g, float x) {
   return a + b + c + d + e + f + g == 28 ? x * x : -1;
