@@ -64,11 +64,7 @@ import Testing
         data: try smallImages(32),
         features: FeatureTeacher(graph, pairs: [.init(student: "nowhere", teacher: "relu1.out")]))
     } catch { found = "\(error)" }
-    #expect(
-      found == """
-        The graph promises the output "nowhere", which no input, initializer or node makes. Check the \
-        name.
-        """)
+    #expect(found == "The network has no value \"nowhere\" that could be observed.")
   }
 
   @Test func `a loss is the same when no gradient is wanted`() throws {

@@ -59,4 +59,21 @@ import Testing
     #expect(cost.sparsity == 2.0 / 6)
     #expect(cost.layers.map(\.name) == ["fc"])
   }
+
+  @Test func `the scale of integers that a Cast made floats of is no parameter`() throws {
+    let graph = Graph.testing(
+      inputs: ["x": ["N", 2]],
+      [
+        Node("Cast", name: "cast", inputs: ["w"], outputs: ["f"], attributes: ["to": .int(1)]),
+        Node("Mul", name: "mul", inputs: ["f", "s"], outputs: ["v"]),
+        Node("MatMul", name: "fc", inputs: ["x", "v"], outputs: ["y"]),
+      ],
+      [
+        "w": Tensor([3, 0, 0, 5, 1, 2] as [Int8], shape: [2, 3]),
+        "s": Tensor([1, 2, 3] as [Float]),
+      ])
+    let cost = try NetworkCost(of: graph)
+    #expect(cost.parameters == 6)
+    #expect(cost.layers.map(\.parameters) == [6])
+  }
 }

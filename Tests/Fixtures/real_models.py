@@ -7,6 +7,8 @@ real_models.py compare MODEL.onnx FOLDER OUT.npz
     Runs MODEL on the inputs in FOLDER and compares with what Billhook wrote to OUT.npz.
 real_models.py load MODEL.onnx FOLDER
     Loads MODEL and runs it on the inputs in FOLDER.
+real_models.py prefix MODEL.onnx FOLDER COUNT
+    Writes MODEL up to its COUNT-th quantized activation to FOLDER/prefix.onnx.
 """
 
 import importlib.util
@@ -16,6 +18,8 @@ import shutil
 import sys
 
 import numpy
+import onnx
+import onnx.utils
 import onnxruntime
 
 import minilm
@@ -135,15 +139,17 @@ def compare(path, folder, ours_path):
     loaded = session(path)
     expected = loaded.run(None, given(loaded, folder))
     ours = numpy.load(ours_path)
-    # The largest difference as a share of the output's range.
-    largest = 0.0
+    # The largest difference as a share of the output's range, and the share of numbers that differ.
+    largest, differing, count = 0.0, 0, 0
     for output, theirs in zip(loaded.get_outputs(), expected):
         own = ours[output.name]
         if own.shape != theirs.shape or not numpy.isfinite(own).all():
-            return {"difference": 1e30}
+            return {"difference": 1e30, "share": 1.0}
         span = max(float(theirs.max() - theirs.min()), 1e-3)
         largest = max(largest, float(abs(own - theirs).max()) / span)
-    return {"difference": largest}
+        differing += int((own != theirs).sum())
+        count += own.size
+    return {"difference": largest, "share": differing / count}
 
 
 def load(path, folder):
@@ -152,6 +158,20 @@ def load(path, folder):
     return {"finite": all(bool(numpy.isfinite(output).all()) for output in outputs)}
 
 
+def prefix(path, folder, count):
+    """Before differences in the last place have grown: each layer doubles them."""
+    graph = onnx.load(path).graph
+    constants = {entry.name for entry in graph.initializer}
+    constants |= {node.output[0] for node in graph.node if node.op_type == "Constant"}
+    restored = [node.output[0] for node in graph.node
+                if node.op_type == "DequantizeLinear" and node.input[0] not in constants]
+    value = restored[int(count) - 1]
+    onnx.utils.extract_model(
+        path, os.path.join(folder, "prefix.onnx"), [entry.name for entry in graph.input], [value])
+    return {"value": value}
+
+
 if __name__ == "__main__":
-    command = {"write": write, "compare": compare, "load": load}[sys.argv[1]]
+    commands = {"write": write, "compare": compare, "load": load, "prefix": prefix}
+    command = commands[sys.argv[1]]
     print(json.dumps(command(*sys.argv[2:])))

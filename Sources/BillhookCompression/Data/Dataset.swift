@@ -38,7 +38,8 @@ public struct Dataset: Sendable {
     guard count > 0 else { throw .dataEmpty(data: name) }
     if let labels, labels.count != count {
       throw .dataCountsDiffer(
-        data: name, first: inputs.keys[0], firstCount: count, second: "labels",
+        data: name, first: inputs.first { $0.value.shape.first == count }?.key ?? inputs.keys[0],
+        firstCount: count, second: "labels",
         secondCount: labels.count)
     }
     if let normalization {
@@ -256,7 +257,9 @@ extension Tensor {
     guard elementType != type, elementType != .bool, let numbers = integers() else { return self }
     switch type {
     case .int64: return Tensor(numbers.map { Int64($0) }, shape: shape)
-    case .int32: return Tensor(numbers.map { Int32(clamping: $0) }, shape: shape)
+    case .int32:
+      let exact = numbers.compactMap { Int32(exactly: $0) }
+      return exact.count == numbers.count ? Tensor(exact, shape: shape) : self
     default: return self
     }
   }

@@ -41,6 +41,10 @@ public func train(
   }
   let compared = try ComparedOutput(graph, settings.output)
   let inner = features?.pairs.map(\.student) ?? []
+  let made = Set(graph.nodes.flatMap(\.outputs))
+  if let missing = inner.first(where: { !made.contains($0) }) {
+    throw RuntimeError.unknownValue(name: missing)
+  }
   let plan = try TrainingPlan(
     (rounding?.graph ?? graph).restricted(to: [compared.logits] + inner)
       .fixingInputs(data.shapes(batchSize: batchSize)),

@@ -23,6 +23,8 @@ struct ComparedOutput: Equatable {
   /// The value in front of a Softmax or Sigmoid at the end; else the output.
   let logits: String
   let ending: Ending
+  /// Whether the output has the axes that the Softmax has.
+  private let keepsAxes: Bool
 
   /// - Parameter wanted: The name of an output; nil for the first that is floating-point.
   /// - Throws: ``CompressionError/unknownOutput(output:known:)``,
@@ -38,11 +40,13 @@ struct ComparedOutput: Equatable {
     let producers = graph.producers()
     var value = chosen.name
     var found = Ending.none
+    var keepsAxes = true
     walk: while let index = producers[value], let input = graph.nodes[index].input(0) {
       let node = graph.nodes[index]
       guard node.domain.isEmpty else { break }
       switch node.op {
       case "Identity", "Squeeze", "Unsqueeze":
+        if node.op != "Identity" { keepsAxes = false }
         value = input
         continue walk
       case "Sigmoid":
@@ -62,6 +66,7 @@ struct ComparedOutput: Equatable {
     }
     ending = found
     logits = found == .none ? chosen.name : value
+    self.keepsAxes = keepsAxes
   }
 
   /// How a tensor is cut into rows.
@@ -143,10 +148,12 @@ struct ComparedOutput: Equatable {
       Layout(shape: shape, outer: size, classes: 1, inner: 1, isYesOrNo: true)
     }
     if shape.count == 1 { return yesOrNo }
-    if shape.dropFirst(2).allSatisfy({ $0 == 1 }) { return cut(at: 1) }
+    if shape.count == 2 || (ending != .sigmoid && shape.dropFirst(2).allSatisfy({ $0 == 1 })) {
+      return cut(at: 1)
+    }
     switch ending {
     case .sigmoid: return yesOrNo
-    case .softmax(let axis) where !isOutput || logits == name:
+    case .softmax(let axis) where !isOutput || keepsAxes:
       let place = axis < 0 ? axis + shape.count : axis
       return cut(at: (1..<shape.count).contains(place) ? place : 1)
     default: return cut(at: shape.count == 3 ? 2 : 1)

@@ -18,6 +18,7 @@ public func evaluate(
   }
   let data = try data.fitted(to: graph)
   let runner = BatchRunner(graph, batchSize: batchSize)
+  let compared = try ComparedOutput(graph, nil)
   let isProbability = graph.endsInSoftmax
   var correct = 0
   var count = 0
@@ -25,9 +26,15 @@ public func evaluate(
   var done = 0
   progress?.begin("evaluate", total: data.count, unit: "samples")
   try runner.run(data, Array(0..<data.count)) { indices, outputs in
-    let logits = try graph.logits(outputs)
-    let classes = logits.shape[1]
-    let best = topClasses(logits)
+    let output = outputs[compared.name]!
+    let layout = try compared.layout(output.shape, samples: indices.count, isOutput: true)
+    guard layout.rowCount == indices.count else {
+      throw CompressionError.outputNotLogits(output: compared.name, shape: output.shape)
+    }
+    let logits = layout.rows(output)
+    let classes = layout.columnCount
+    let best = compared.answers(output, layout)
+    let chances = layout.isYesOrNo && compared.ending == .sigmoid ? logits.floats() : nil
     for (row, index) in indices.enumerated() {
       let label = Int(data.labels![index])
       if label == -100 { continue }
@@ -37,7 +44,9 @@ public func evaluate(
       }
       count += 1
       if best[row] == label { correct += 1 }
-      loss += crossEntropy(logits, row: row, label: label, isProbability: isProbability)
+      loss +=
+        chances.map { binaryCrossEntropy($0[2 * row + 1], label: label) }
+        ?? crossEntropy(logits, row: row, label: label, isProbability: isProbability)
     }
     done += indices.count
     progress?.advance(done, detail: "")
@@ -101,6 +110,12 @@ private func crossEntropy(_ logits: Tensor, row: Int, label: Int, isProbability:
     let sum = row.reduce(0.0) { $0 + exp(Double($1) - largest) }
     return log(sum) + largest - own
   }
+}
+
+/// The loss in nats of the probability of a yes.
+private func binaryCrossEntropy(_ probability: Float, label: Int) -> Double {
+  let chance = label == 1 ? Double(probability) : 1 - Double(probability)
+  return -log(max(chance, Double(Float.leastNormalMagnitude)))
 }
 
 extension Graph {

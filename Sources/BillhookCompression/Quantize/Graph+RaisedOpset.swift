@@ -12,10 +12,15 @@ extension Graph {
   ///   something else.
   func raisedOpset(to needed: Int = 13) throws -> Graph {
     guard opset < needed else { return self }
+    guard opset >= 7 else {
+      let node = nodes.first { $0.op != "Constant" }
+      throw CompressionError.opsetTooOld(
+        opset: opset, needed: needed, node: node?.displayName ?? "", op: node?.op ?? "")
+    }
     var raise = OpsetRaise(self, to: needed)
     let types = try inferTypes()
     var result = self
-    result.nodes = try nodes.flatMap { try raise.visit($0, rank: { types[$0]?.shape.count }) }
+    result.nodes = try nodes.flatMap { try raise.visit($0, type: { types[$0] }) }
     for (name, initializer) in raise.initializers { result.initializers[name] = initializer }
     result.opsets[opsets[""] == nil && opsets["ai.onnx"] != nil ? "ai.onnx" : ""] = needed
     result.irVersion = max(irVersion, 7)
@@ -26,7 +31,7 @@ extension Graph {
 /// Writes nodes of an older operator set as a newer one, up to 21, wants them.
 private struct OpsetRaise {
   /// What did not change from operator set 7, or the one that brought it, to 21; most only gained
-  /// types. ``visit(_:rank:)`` looks at the other operators one by one.
+  /// types. ``visit(_:type:)`` looks at the other operators one by one.
   private static let unchanged: Set<String> = [
     "Abs", "Acos", "Acosh", "Add", "And", "ArgMax", "ArgMin", "Asin", "Asinh", "Atan", "Atanh",
     "AveragePool", "BitShift", "Cast", "CastLike", "Ceil", "Celu", "Concat", "Constant",
@@ -41,7 +46,7 @@ private struct OpsetRaise {
     "Mul",
     "Neg", "NonZero", "Not", "OneHot", "Or", "PRelu", "Pow", "QuantizeLinear", "RNN", "Range",
     "Reciprocal", "Relu", "Reshape", "ReverseSequence", "Round",
-    "Scatter", "ScatterND", "Selu", "Shape", "Shrink", "Sigmoid", "Sign", "Sin", "Sinh", "Size",
+    "ScatterND", "Selu", "Shape", "Shrink", "Sigmoid", "Sign", "Sin", "Sinh", "Size",
     "Softplus", "Softsign", "SpaceToDepth", "Sqrt", "Sub", "Sum", "Tan", "Tanh",
     "ThresholdedRelu", "Tile", "Transpose", "Trilu", "Where", "Xor",
   ]
@@ -67,14 +72,14 @@ private struct OpsetRaise {
     names = NamePool(graph)
   }
 
-  /// - Parameter rank: The number of axes of a value, where it is known.
+  /// - Parameter type: The type of a value, where it is known.
   /// - Throws: ``CompressionError/opsetTooOld(opset:needed:node:op:)``.
-  mutating func visit(_ node: Node, rank: (String) -> Int?) throws -> [Node] {
+  mutating func visit(_ node: Node, type: (String) -> ValueType?) throws -> [Node] {
     guard node.domain.isEmpty || node.domain == "ai.onnx" else { return [node] }
     var node = node
     switch node.op {
     case "Softmax", "LogSoftmax", "Hardmax":
-      return opset < 13 ? softmax(node, rank: rank) : [node]
+      return opset < 13 ? softmax(node, type: type) : [node]
     case "Resize" where opset >= 11, "ScatterElements" where opset >= 11: break
     case "Loop" where opset >= 9, "Scan" where opset >= 9: break
     case "Split":
@@ -82,23 +87,36 @@ private struct OpsetRaise {
       if opset < 18, needed >= 18, node.input(1) == nil {
         node.attributes["num_outputs"] = .int(node.outputs.count)
       }
-    case "Dropout":
+    case "Dropout" where opset >= 10 || node.outputs.dropFirst().allSatisfy(\.isEmpty):
       // The share of what is dropped is an input now; without it nothing changes in a finished network.
       node.attributes["ratio"] = nil
     case "BatchNormalization" where opset >= 9 || node.int("spatial", default: 1) == 1:
       node.attributes["spatial"] = nil
+    case "Clip" where opset < 11 && isOtherFloat(node, type),
+      "Pad" where opset < 11 && isOtherFloat(node, type):
+      // The bounds would have to be of the input's type.
+      throw refusal(of: node)
+    case "Scatter":
+      // The same operator under another name since 11.
+      node.op = "ScatterElements"
     case let op where Self.moved[op] != nil: moveAttributes(of: &node)
     case let op where Self.unchanged.contains(op): break
-    default:
-      throw CompressionError.opsetTooOld(
-        opset: opset, needed: needed, node: node.displayName, op: node.op)
+    default: throw refusal(of: node)
     }
     for (key, attribute) in node.attributes {
       guard case .graph(var body) = attribute else { continue }
-      body.nodes = try body.nodes.flatMap { try visit($0, rank: { _ in nil }) }
+      body.nodes = try body.nodes.flatMap { try visit($0, type: { _ in nil }) }
       node.attributes[key] = .graph(body)
     }
     return [node]
+  }
+
+  private func refusal(of node: Node) -> CompressionError {
+    .opsetTooOld(opset: opset, needed: needed, node: node.displayName, op: node.op)
+  }
+
+  private func isOtherFloat(_ node: Node, _ type: (String) -> ValueType?) -> Bool {
+    node.input(0).flatMap(type).map { $0.elementType != .float32 } ?? false
   }
 
   private mutating func moveAttributes(of node: inout Node) {
@@ -125,13 +143,13 @@ private struct OpsetRaise {
 
   /// Before operator set 13 all axes from the given one on were one; from then on the axis stands
   /// alone. For the last axis that is the same, any other is flattened first.
-  private mutating func softmax(_ node: Node, rank: (String) -> Int?) -> [Node] {
+  private mutating func softmax(_ node: Node, type: (String) -> ValueType?) -> [Node] {
     var node = node
     let axis = node.int("axis", default: 1)
     // The default axis became -1.
     node.attributes["axis"] = .int(axis)
     guard let input = node.input(0), let output = node.outputs.first else { return [node] }
-    let count = rank(input)
+    let count = type(input)?.shape.count
     if axis == -1 || count.map({ axis == $0 - 1 }) == true { return [node] }
     func name(_ part: String) -> String { names.unused("\(node.displayName)_\(part)") }
     let (shape, flat, result) = (name("shape"), name("flat"), name("rows"))

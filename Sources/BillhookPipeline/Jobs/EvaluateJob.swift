@@ -46,8 +46,9 @@ public struct EvaluateReport: Sendable, Codable, Equatable {
           report.change = own.top1 - its.top1
         }
       }
+      // The other one is what differences are a share of.
       report.agreement = try compare(
-        graph, otherGraph, on: fitted, output: output, progress: progress)
+        otherGraph, graph, on: fitted, output: output, progress: progress)
     }
     return report
   }

@@ -75,9 +75,10 @@ public struct NetworkCost: Sendable, Equatable {
       // The product of two scales of dynamic quantization is no trained number.
       let isScale =
         node.op == "Mul"
-        && node.inputs.contains { input in
-          producers[input].map { graph.nodes[$0].op == "DynamicQuantizeLinear" } ?? false
-        }
+        && (Self.isWeightScaling(node, graph, weights)
+          || node.inputs.contains { input in
+            producers[input].map { graph.nodes[$0].op == "DynamicQuantizeLinear" } ?? false
+          })
       for index in isScale ? [] : Self.parameterInputs(of: node) {
         guard let name = node.input(index), let stored = weights[name],
           counted.insert(stored.name).inserted
@@ -129,6 +130,14 @@ public struct NetworkCost: Sendable, Equatable {
   /// The input with the zero point of an integer layer's weight.
   private static func zeroPointInput(of node: Node, weight: Int) -> String? {
     ["ConvInteger", "MatMulInteger"].contains(node.op) ? node.input(weight + 2) : nil
+  }
+
+  /// A Mul that makes floats of a stored weight: what reads the product counts the weight.
+  private static func isWeightScaling(
+    _ node: Node, _ graph: Graph, _ weights: StoredWeights
+  ) -> Bool {
+    node.inputs.count { graph.constant($0) == nil } == 1
+      && node.inputs.allSatisfy { weights[$0] != nil }
   }
 
   private static func macs(_ node: Node, weight: [Int], output: [Dimension]) -> Int {

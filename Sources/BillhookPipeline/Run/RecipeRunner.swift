@@ -173,7 +173,10 @@ public final class RecipeRunner {
     row.plugins = result.plugins
     row.warnings = result.warnings
     if let original = run.original, !isTeacher {
-      try ledger.compare(&row, written, teacher: original, run.teacherEvaluation)
+      let named = run.checked.recipe.stages.compactMap(\.networkOutput).last
+      try ledger.compare(
+        &row, written, teacher: original, run.teacherEvaluation,
+        output: original.outputs.contains { $0.name == named } ? named : nil)
     }
     try run.cache.keep(row, key)
     try save(written, as: stage?.save, &row, run)
