@@ -59,6 +59,9 @@ extension Graph {
       for (key, attribute) in nodes[index].attributes {
         guard case .graph(var body) = attribute, body.captures.contains(old) else { continue }
         body.rename(old, to: new)
+        for place in body.outputs.indices where body.outputs[place].name == old {
+          body.outputs[place].name = new
+        }
         nodes[index].attributes[key] = .graph(body)
       }
     }

@@ -14,7 +14,7 @@ extension Graph {
     var needed = Set(values)
     var kept: [Node] = []
     for node in nodes.reversed() where node.outputs.contains(where: { needed.contains($0) }) {
-      needed.formUnion(node.reads)
+      needed.formUnion(node.reads.filter { !$0.isEmpty })
       kept.append(node)
     }
     var result = self

@@ -5,7 +5,10 @@
 
 namespace {
 
-double clip(double x, double low, double high) { return x < low ? low : x > high ? high : x; }
+double clip(double x, double low, double high) {
+  const double raised = x < low ? low : x;
+  return raised > high ? high : raised;
+}
 
 double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "bh_threads.h"
 #include "parallel.h"
 #include "vector_targets.h"
 

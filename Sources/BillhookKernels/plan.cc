@@ -186,6 +186,13 @@ int32_t bh_plan::plain(int32_t value) {
   return in_layout(value, plain_layout(stored.layout.dims(), stored.layout.data_type()));
 }
 
+int32_t bh_plan::plain_for_good(int32_t value) {
+  if (value == BH_PLAN_NONE) return value;
+  const Value &stored = at(value);
+  const bool is_free = stored.kind == Kind::parameter && stored.root == value && !stored.adopted;
+  return is_free ? parameter_in_layout(value, memory::desc(stored.layout)) : plain(value);
+}
+
 void bh_plan::add_primitive(const char *name, const dnnl::primitive &primitive,
                             std::vector<std::pair<int, int>> inputs,
                             std::vector<std::pair<int, int>> outputs, int32_t in_place_source) {

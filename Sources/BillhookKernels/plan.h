@@ -113,6 +113,8 @@ struct bh_plan {
   // Parameters take the layout of their first user for good.
   int32_t parameter_in_layout(int32_t value, const dnnl::memory::desc &layout);
   int32_t plain(int32_t value);
+  // The same for what reads it as it lies: a parameter that nobody has packed so far stays plain.
+  int32_t plain_for_good(int32_t value);
   // The value as a tensor of other axes with the same elements in the same order.
   int32_t with_dims(int32_t value, const billhook::Dims &dims);
   // The value that a Flatten looks at, or the value itself.

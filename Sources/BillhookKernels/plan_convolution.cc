@@ -92,7 +92,7 @@ int32_t bh_plan_conv(bh_plan *plan, int32_t x, int32_t w, int32_t bias, const bh
     dnnl::post_ops steps;
     if (residual != BH_PLAN_NONE) {
       residual = plan->in_layout(residual, description.dst_desc());
-      steps.append_binary(algorithm::binary_add, plan->at(residual).layout);
+      steps.append_binary(algorithm::binary_add, description.dst_desc());
     }
     const int32_t done = append_functions(steps, functions, count);
     if (steps.len() > 0) {

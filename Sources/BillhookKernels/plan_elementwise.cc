@@ -123,10 +123,13 @@ int32_t add_linear(bh_plan *plan, const Binary &operation, int32_t a, int32_t b,
       return add_line(plan, operation.name, a, 1, -*number);
     case algorithm::binary_mul:
       return add_line(plan, operation.name, a, *number, 0);
-    default:
-      // Exact where the reciprocal is, within one rounding elsewhere.
-      if (!std::isnormal(1 / *number)) return BH_PLAN_NONE;
+    default: {
+      // Only for powers of two, whose reciprocal is exact: a Floor may follow.
+      int exponent;
+      if (!std::isnormal(1 / *number) || std::fabs(std::frexp(*number, &exponent)) != .5f)
+        return BH_PLAN_NONE;
       return add_line(plan, operation.name, a, 1 / *number, 0);
+    }
   }
 }
 
@@ -194,8 +197,10 @@ int32_t bh_plan_binary(bh_plan *plan, int32_t a, int32_t b, int32_t kind, int32_
       b = plan->with_dims(b, padded(plan->at(b).dims, dims.size()));
     }
     const auto layout = plan->at(a).layout;
-    dnnl::binary::primitive_desc description({operation.kind, layout, plan->at(b).layout, layout},
-                                             engine());
+    // Layouts that differ in the steps of axes of one element are equal to oneDNN, but not to version
+    // 2.6's binary kernels, which then read the second operand from wrong places.
+    const auto second = plan->at(b).layout == layout ? layout : plan->at(b).layout;
+    dnnl::binary::primitive_desc description({operation.kind, layout, second, layout}, engine());
     const int32_t y = plan->add_intermediate(dims, layout);
     plan->add_primitive(operation.name, dnnl::binary(description),
                         {{DNNL_ARG_SRC_0, a}, {DNNL_ARG_SRC_1, b}}, {{DNNL_ARG_DST, y}}, a);

@@ -7,6 +7,7 @@ using dnnl::algorithm;
 int32_t append_functions(dnnl::post_ops &steps, const bh_activation *functions, int32_t count) {
   for (int32_t i = 0; i < count; i++) {
     const bh_activation &f = functions[i];
+    if (steps.len() > 30) return i;  // the library takes 32, and a function may be two
     auto append = [&](algorithm kind, float alpha, float beta) {
       steps.append_eltwise(1, kind, alpha, beta);
     };
@@ -25,8 +26,8 @@ int32_t append_functions(dnnl::post_ops &steps, const bh_activation *functions, 
         append(algorithm::eltwise_clip_v2, 0, 1);
         break;
       case BH_ACTIVATION_HARD_SWISH:
-        // The library has no other.
-        if (f.alpha != 1.0f / 6 || f.beta != .5f) return i;
+        // The library has no other, and version 2.6 makes wrong numbers of it among other functions.
+        if (f.alpha != 1.0f / 6 || f.beta != .5f || count != 1 || steps.len() > 0) return i;
         append(algorithm::eltwise_hardswish, 0, 0);
         break;
       default: return i;

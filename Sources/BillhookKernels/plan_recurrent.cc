@@ -51,15 +51,6 @@ int32_t floats(bh_plan *plan, const Dims &dims) {
   return plan->add_intermediate(dims, plain_layout(dims, memory::data_type::f32));
 }
 
-// A parameter that nobody has packed so far must stay plain from here on.
-int32_t in_plain_order(bh_plan *plan, int32_t value) {
-  if (value == BH_PLAN_NONE) return value;
-  const Value &stored = plan->at(value);
-  const bool is_parameter = stored.kind == Kind::parameter && stored.root == value;
-  return is_parameter && !stored.adopted ? plan->parameter_in_layout(value, stored.layout)
-                                         : plan->plain(value);
-}
-
 void check_lengths(const RecurrentShape &shape, const int32_t *lengths) {
   for (int64_t n = 0; lengths && n < shape.batch; n++)
     if (lengths[n] < 0 || lengths[n] > shape.steps)
@@ -77,14 +68,14 @@ int32_t bh_plan_recurrent(bh_plan *plan, const bh_recurrent *form, int32_t x, in
   return plan->guarded([&] {
     auto layer = std::make_shared<Recurrent>();
     *layer = {{*form, 0, 0, 0, 0},
-              in_plain_order(plan, x),
-              in_plain_order(plan, w),
-              in_plain_order(plan, r),
-              in_plain_order(plan, bias),
-              in_plain_order(plan, lengths),
-              in_plain_order(plan, state),
-              in_plain_order(plan, cell),
-              in_plain_order(plan, peepholes),
+              plan->plain_for_good(x),
+              plan->plain_for_good(w),
+              plan->plain_for_good(r),
+              plan->plain_for_good(bias),
+              plan->plain_for_good(lengths),
+              plan->plain_for_good(state),
+              plan->plain_for_good(cell),
+              plan->plain_for_good(peepholes),
               BH_PLAN_NONE,
               BH_PLAN_NONE,
               BH_PLAN_NONE,
@@ -134,8 +125,8 @@ int32_t bh_plan_recurrent_backward(bh_plan *plan, int32_t y, int32_t dy, int32_t
   return plan->guarded([&] {
     const auto layer = std::static_pointer_cast<Recurrent>(plan->at(y).forward);
     if (!layer) throw PlanFailure("The value was not made by a recurrent layer.");
-    const int32_t given[] = {in_plain_order(plan, dy), in_plain_order(plan, d_last),
-                             in_plain_order(plan, d_last_cell)};
+    const int32_t given[] = {plan->plain_for_good(dy), plan->plain_for_good(d_last),
+                             plan->plain_for_good(d_last_cell)};
     std::vector<int> reads = layer->reads(), writes;
     for (int value : {layer->gates, layer->terms, layer->cells, y, given[0], given[1], given[2]})
       if (value != BH_PLAN_NONE) reads.push_back(value);

@@ -13,7 +13,7 @@ int32_t bh_plan_resize(bh_plan *plan, int32_t x, const bh_resize_axis *axes) {
       throw PlanFailure("A value of shape " + text(plan->at(x).dims) +
                         " cannot be resized; it must be [N, C, H, W].");
     int64_t block = interleaved_channels(plan->at(x));
-    if (block == 0) {
+    if (block != 1 && block != 8 && block != 16) {
       x = plan->plain(x);
       block = 1;
     }

@@ -18,8 +18,11 @@ int32_t bh_plan_layer_norm(bh_plan *plan, int32_t x, int32_t scale, int32_t shif
     // A parameter that nobody has packed so far must stay plain from here on.
     auto vector = [&](int32_t value) {
       if (value == BH_PLAN_NONE) return value;
-      const int32_t result = plan->parameter_in_layout(
-          value, plain_layout(plan->at(value).dims, memory::data_type::f32));
+      const int32_t result =
+          plan->unflattened(value) != value
+              ? plan->plain(value)
+              : plan->parameter_in_layout(
+                    value, plain_layout(plan->at(value).dims, memory::data_type::f32));
       int64_t count = 1;
       for (int64_t size : plan->at(result).dims) count *= size;
       if (count != columns)

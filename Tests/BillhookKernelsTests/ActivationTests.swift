@@ -44,7 +44,8 @@ import Testing
     var y = x
     bh_activate_f32([bh_activation(kind: BH_ACTIVATION_ERF, alpha: 0, beta: 0)], 1, x, &y, 20_000)
     for (a, b) in zip(x, y) {
-      let expected = bh_activate_scalar(bh_activation(kind: BH_ACTIVATION_ERF, alpha: 0, beta: 0), a)
+      let expected = bh_activate_scalar(
+        bh_activation(kind: BH_ACTIVATION_ERF, alpha: 0, beta: 0), a)
       #expect(abs(expected - b) <= 4 * expected.ulp)
     }
   }

@@ -87,7 +87,7 @@ struct PatternGraph: CustomStringConvertible, Sendable {
           "half": number(0.5),
         ])),
     PatternGraph(
-      "a convolution, a line, hard swish and a line", ["Conv"],
+      "a convolution, a line, hard swish and a line", ["Conv", "Activation"],
       .testing(
         inputs: ["x": ["N", 4, 9, 9]],
         [

@@ -8,22 +8,27 @@ import Testing
 /// Forms of operators that kernels run, each against the operator's definition.
 @Suite struct KernelFormTests {
   private static func form(
-    _ name: String, _ op: String, _ x: [Dimension], _ constants: KeyValuePairs<String, Tensor> = [:],
+    _ name: String, _ op: String, _ x: [Dimension],
+    _ constants: KeyValuePairs<String, Tensor> = [:],
     _ attributes: OrderedDictionary<String, Attribute> = [:], opset: Int = 17
   ) -> OperatorGraph {
     OperatorGraph(
       "\(op) \(name)", .testing(op, x, constants, attributes: attributes, opset: opset))
   }
 
-  private static func integers(_ values: [Int64]) -> Tensor { Tensor(values, shape: [values.count]) }
+  private static func integers(_ values: [Int64]) -> Tensor {
+    Tensor(values, shape: [values.count])
+  }
 
   static let sampling: [OperatorGraph] = [
     form(
-      "by its kernel's size", "ConvTranspose", ["N", 5, 6, 7], ["w": .seeded([5, 3, 2, 2], seed: 1)],
+      "by its kernel's size", "ConvTranspose", ["N", 5, 6, 7],
+      ["w": .seeded([5, 3, 2, 2], seed: 1)],
       ["strides": .ints([2, 2])]),
     form(
       "to one channel", "ConvTranspose", ["N", 24, 6, 7],
-      ["w": .seeded([24, 1, 2, 2], seed: 1), "b": .seeded([1], seed: 2)], ["strides": .ints([2, 2])]),
+      ["w": .seeded([24, 1, 2, 2], seed: 1), "b": .seeded([1], seed: 2)],
+      ["strides": .ints([2, 2])]),
     form(
       "with overlap and padding", "ConvTranspose", ["N", 4, 5, 6],
       ["w": .seeded([4, 6, 3, 3], seed: 1), "b": .seeded([6], seed: 2)],
@@ -99,18 +104,23 @@ import Testing
     form("of rows", "RMSNormalization", ["N", 4, 19], ["w": .seeded([19], seed: 1)], opset: 23),
     form("of the last", "ReduceMean", ["N", 4, 19], [:], ["axes": .ints([-1])]),
     form("of the middle", "ReduceSum", ["N", 4, 19], ["a": integers([1])]),
-    form("of two", "ReduceMax", ["N", 4, 5, 6], [:], ["axes": .ints([3, 2]), "keepdims": .int(0)]),
+    form(
+      "of two", "ReduceMax", ["N", 4, 5, 6], [:], ["axes": .ints([3, 2]), "keepdims": .int(0)]),
     form("of two apart", "ReduceMin", ["N", 4, 5, 6], [:], ["axes": .ints([1, 3])]),
     form("of the last", "ReduceL2", ["N", 40], [:], ["axes": .ints([1])]),
     form("of the first", "ReduceL1", ["N", 40], [:], ["axes": .ints([0])]),
     form("of nothing", "ReduceSum", ["N", 4], [:], ["noop_with_empty_axes": .int(1)]),
     form("of the last", "ReduceSumSquare", ["N", 7, 3], [:], ["axes": .ints([2])]),
-    form("of the middle", "Slice", ["N", 9, 4], [
-      "s": integers([2]), "e": integers([-1]), "a": integers([1]),
-    ]),
-    form("in steps", "Slice", ["N", 9, 4], [
-      "s": integers([8]), "e": integers([0]), "a": integers([1]), "t": integers([-2]),
-    ]),
+    form(
+      "of the middle", "Slice", ["N", 9, 4],
+      [
+        "s": integers([2]), "e": integers([-1]), "a": integers([1]),
+      ]),
+    form(
+      "in steps", "Slice", ["N", 9, 4],
+      [
+        "s": integers([8]), "e": integers([0]), "a": integers([1]), "t": integers([-2]),
+      ]),
     form("of an axis", "Unsqueeze", ["N", 9, 4], ["a": integers([1])]),
     form("of an axis", "Squeeze", ["N", 1, 4], ["a": integers([1])]),
   ]
@@ -130,7 +140,8 @@ import Testing
     form("with a number", "Max", ["N", 33], ["e": Tensor([Float(0.2)], shape: [1])]),
     form("with a number", "Min", ["N", 33], ["e": Tensor([Float(0.2)], shape: [])]),
     form("2", "Pow", ["N", 33], ["e": Tensor([Float(2)], shape: [])]),
-    form("with an exponent of more axes", "Pow", ["N", 5], ["e": Tensor([Float(3)], shape: [1, 1, 1])]),
+    form(
+      "with an exponent of more axes", "Pow", ["N", 5], ["e": Tensor([Float(3)], shape: [1, 1, 1])]),
   ]
 
   @Test(arguments: sampling + rows + functions)

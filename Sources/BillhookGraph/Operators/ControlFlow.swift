@@ -66,6 +66,7 @@ extension OperatorDefinition {
       var slices = [[Tensor]](
         repeating: [], count: body.graph.outputs.count - carried.count - 1)
       var turn = 0
+      var bytes = 0
       while turn < limit, condition.integers()?.first != 0 {
         // One that nothing stops is refused at once, the others when they have turned so often.
         guard limit <= maximumTurns || !context.passesConditionOn && turn < maximumTurns else {
@@ -74,7 +75,17 @@ extension OperatorDefinition {
         let results = try body.run([Tensor(scalar: Int64(turn)), condition] + carried)
         condition = results[0]
         carried = Array(results[1..<carried.count + 1])
-        for index in slices.indices { slices[index].append(results[carried.count + 1 + index]) }
+        for index in slices.indices {
+          let slice = results[carried.count + 1 + index]
+          slices[index].append(slice)
+          bytes += slice.byteCount
+          guard bytes <= ReferenceEvaluator.maximumByteCount else {
+            throw .valueTooLarge(
+              value: body.graph.outputs[carried.count + 1 + index].name,
+              shape: [turn + 1] + slice.shape,
+              maximumByteCount: ReferenceEvaluator.maximumByteCount)
+          }
+        }
         turn += 1
       }
       var outputs = carried

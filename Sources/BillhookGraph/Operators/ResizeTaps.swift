@@ -28,12 +28,14 @@ public struct ResizeTaps: Sendable {
       scope: ValueScope(constants: [:]))
     let interpolation = try Interpolation(context)
     axes = []
-    for axis in try ResizedAxis.all(context, input.map { .fixed($0) })
-    where !axis.isIdentity(interpolation) {
-      axes.append(
-        Axis(
-          axis: axis.axis,
-          rows: interpolation.rows(axis, input[axis.axis], output[axis.axis])))
+    for axis in try ResizedAxis.all(context, input.map { .fixed($0) }) {
+      if axis.isIdentity(interpolation), !interpolation.takesElements { continue }
+      let rows = interpolation.rows(axis, input[axis.axis], output[axis.axis])
+      // A nearest element may be another one at a factor of 1 too.
+      let isSame =
+        interpolation.takesElements && rows.count == input[axis.axis]
+        && rows.indices.allSatisfy { rows[$0][0].index == $0 }
+      if !isSame { axes.append(Axis(axis: axis.axis, rows: rows)) }
     }
   }
 }

@@ -74,7 +74,8 @@ extension OperatorDefinition {
     infer: { (context) throws(GraphError) in
       let input = try context.type(0)
       let target = try context.type(1)
-      if context.optionalTensor(1) == nil, target.shape.count == 1, let rank = target.shape[0].size
+      if context.optionalTensor(1) == nil, target.shape.count == 1, let rank = target.shape[0].size,
+        rank <= 64
       {
         // An axis may only grow from size 1.
         let open = [Dimension](repeating: .symbolic(""), count: max(rank, input.shape.count))
@@ -160,7 +161,7 @@ extension Tensor {
       throw context.wrongShape(1, expected: "a vector of sizes")
     }
     // Of sizes that are computed, at least their number is known.
-    if context.optionalTensor(1) == nil, let rank = target.shape[0].size {
+    if context.optionalTensor(1) == nil, let rank = target.shape[0].size, rank <= 64 {
       return [ValueType(input.elementType, [Dimension](repeating: .symbolic(""), count: rank))]
     }
   }

@@ -25,11 +25,12 @@ enum ForwardRules {
     "Flatten": ShapeRules.reshape, "Reshape": ShapeRules.reshape,
     "Squeeze": ShapeRules.reshape, "Unsqueeze": ShapeRules.reshape,
     "Transpose": ShapeRules.transpose, "Concat": ShapeRules.concat,
-    "Squeeze": ShapeRules.reshape, "Unsqueeze": ShapeRules.reshape, "Slice": ShapeRules.slice,
-    "Split": ShapeRules.split,
-    "ReduceMax": RowRules.reduce, "ReduceMean": RowRules.reduce, "ReduceMin": RowRules.reduce,
-    "ReduceSum": RowRules.reduce, "ReduceL1": RowRules.reduce, "ReduceL2": RowRules.reduce,
-    "ReduceSumSquare": RowRules.reduce,
+    "Slice": inferred(ShapeRules.slice, else: MovingRules.pick),
+    "Split": inferred(ShapeRules.split, else: MovingRules.pick),
+    "ReduceMean": inferred(RowRules.reduce, else: ReductionRules.reduce),
+    "ReduceSum": inferred(RowRules.reduce, else: ReductionRules.reduce),
+    "ReduceMax": RowRules.reduce, "ReduceMin": RowRules.reduce, "ReduceL1": RowRules.reduce,
+    "ReduceL2": RowRules.reduce, "ReduceSumSquare": RowRules.reduce,
     PatternSearch.attention: AttentionRules.attention,
     "ConvTranspose": SamplingRules.deconv, "Resize": SamplingRules.resize,
     "Upsample": SamplingRules.resize,
@@ -38,12 +39,23 @@ enum ForwardRules {
     "ConvInteger": DynamicRules.conv, "MatMulInteger": DynamicRules.matmul,
     "Cast": DynamicRules.cast,
     "RNN": RecurrentRules.layer, "GRU": RecurrentRules.layer, "LSTM": RecurrentRules.layer,
-    "ReduceMean": ReductionRules.reduce, "ReduceSum": ReductionRules.reduce,
     "DepthToSpace": MovingRules.pick, "Expand": MovingRules.pick, "Gather": MovingRules.pick,
     "GatherElements": MovingRules.pick, "GatherND": MovingRules.pick, "Pad": MovingRules.pick,
-    "Slice": MovingRules.pick, "SpaceToDepth": MovingRules.pick, "Split": MovingRules.pick,
-    "Tile": MovingRules.pick,
+    "SpaceToDepth": MovingRules.pick, "Tile": MovingRules.pick,
   ]
+
+  /// The quick way of inference, and the one that takes every form and has a gradient.
+  private static func inferred(_ quick: @escaping Rule, else whole: @escaping Rule) -> Rule {
+    { l, step throws(RuntimeError) in
+      guard l.mode == .inference else { return try whole(l, step) }
+      do throws(RuntimeError) {
+        return try quick(l, step)
+      } catch {
+        guard case .unsupportedForm = error else { throw error }
+        return try whole(l, step)
+      }
+    }
+  }
 
   /// Operators whose rules take and make integers.
   static let integerOperators: Set<String> = [

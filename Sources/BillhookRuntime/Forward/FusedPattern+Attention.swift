@@ -7,7 +7,8 @@ extension PatternSearch {
   /// that only bring the heads forward and back.
   func attention(_ root: Int) -> FusedPattern? {
     guard node(root).op == "Softmax", let shape = types[node(root).inputs[0]]?.sizes,
-      shape.count == 4, [-1, 3].contains(node(root).int("axis", default: graph.opset < 13 ? 1 : -1)),
+      shape.count == 4,
+      [-1, 3].contains(node(root).int("axis", default: graph.opset < 13 ? 1 : -1)),
       let product = reader(root, "MatMul"), node(product).inputs[0] == node(root).outputs[0]
     else { return nil }
     var members = [root, product]
@@ -20,7 +21,8 @@ extension PatternSearch {
     }
     var scale: Float = 1
     if let scaled = producer(value, "Mul", "Div"),
-      let line = Activation.line(node(scaled), constant: { constant($0) }, rank: { _ in 4 }),
+      let line = Activation.line(
+        node(scaled), constant: { constant($0) }, rank: { _ in 4 }, exactly: false),
       line.function.beta == 0
     {
       members.append(scaled)
@@ -28,11 +30,17 @@ extension PatternSearch {
       value = node(scaled).inputs[line.argument]
     }
     guard let scores = producer(value, "MatMul") else { return nil }
+    // Images and heads must be there in each factor: the kernel spreads none.
+    for factor in node(scores).inputs + [node(product).inputs[1]] {
+      guard let sizes = types[factor]?.sizes, sizes.count == 4, sizes[0] == shape[0],
+        sizes[1] == shape[1]
+      else { return nil }
+    }
     members.append(scores)
     inputs.replaceSubrange(0...1, with: node(scores).inputs)
     var orders: [Int] = []
     for index in 0...2 {
-      guard let (name, order, transposes) = turned(inputs[index], by: members),
+      guard let (name, order, transposes) = turned(inputs[index]),
         order[index == 1 ? 2 : 3] == 3
       else { return nil }
       inputs[index] = name
@@ -68,12 +76,13 @@ extension PatternSearch {
 
   /// A factor without the Transposes that only the attention reads, and the order of its axes.
   private func turned(
-    _ value: String, by members: [Int]
+    _ value: String
   ) -> (value: String, order: [Int], transposes: [Int])? {
     guard types[value]?.sizes?.count == 4 else { return nil }
     var (value, order, transposes) = (value, [0, 1, 2, 3], [Int]())
     while let transpose = producer(value, "Transpose"),
-      reader(transpose, "MatMul", "Transpose") != nil, let given = node(transpose).ints("perm"), given.count == 4
+      reader(transpose, "MatMul", "Transpose") != nil, let given = node(transpose).ints("perm"),
+      given.count == 4
     {
       order = order.map { given[$0] }
       transposes.append(transpose)

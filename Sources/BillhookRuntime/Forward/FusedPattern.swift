@@ -56,6 +56,12 @@ struct PatternSearch {
   /// Nobody outside reads what the members hand to each other.
   private func isWhole(_ pattern: FusedPattern) -> Bool {
     let members = Set(pattern.members)
+    // What it reads is made outside.
+    guard pattern.node.inputs.allSatisfy({ producers[$0].map { !members.contains($0) } ?? true }),
+      // Numbers with more axes than the argument give the result more axes; attention turns its own.
+      pattern.node.op == PatternSearch.attention
+        || types[pattern.node.outputs[0]] == types[pattern.node.inputs[0]]
+    else { return false }
     return pattern.members.dropLast().allSatisfy { position in
       graph.nodes[position].outputs.allSatisfy { output in
         !kept.contains(output) && (consumers[output] ?? []).allSatisfy { members.contains($0) }
@@ -83,7 +89,7 @@ struct PatternSearch {
   }
 
   func isNear(_ name: String?, _ value: Float) -> Bool {
-    number(name).map { abs($0 - value) <= 1e-4 * abs(value) } ?? false
+    number(name).map { abs($0 - value) <= 1e-5 * abs(value) } ?? false
   }
 
   /// The only reader of a node's output, when it is of one of the operators.

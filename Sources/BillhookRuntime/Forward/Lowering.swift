@@ -40,6 +40,8 @@ final class Lowering {
   private var hostNodes = Set<String>()
   /// Inputs that the plan has no values for.
   var hostInputs: [String: HostCell] = [:]
+  /// Constants that training leaves as they are.
+  var fixed: Set<String> = []
   private let constants: [String: Tensor]
   private var floats: [String: PlanValue] = [:]
 
@@ -152,7 +154,8 @@ final class Lowering {
 
   /// A constant float32 tensor that training changes, or a constant in inference.
   func parameter(_ name: String) throws(RuntimeError) -> PlanValue {
-    guard mode == .training, parameters[name] == nil, let tensor = constants[name],
+    guard mode == .training, parameters[name] == nil, !fixed.contains(name),
+      let tensor = constants[name],
       tensor.elementType == .float32
     else { return try float(name) }
     let value = try plan.parameter(tensor)
@@ -168,7 +171,7 @@ final class Lowering {
     }
     let value = try plan.parameter(tensor)
     floats[name] = value
-    statistics[name] = value
+    if !fixed.contains(name) { statistics[name] = value }
     return value
   }
   private(set) var statistics: OrderedDictionary<String, PlanValue> = [:]

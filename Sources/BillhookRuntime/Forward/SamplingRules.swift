@@ -49,7 +49,7 @@ enum SamplingRules {
     window.padsBegin = Array(pads.prefix(kernel.count))
     window.padsEnd = Array(pads.suffix(kernel.count))
     let weight = try l.parameter(node.inputs[1])
-    let bias = try node.input(2).map { name throws(RuntimeError) in try l.parameter(name) }
+    let bias = try l.bias(step, outputs: shape[1])
     return .computed(
       try l.plan.deconv(
         x, weight, bias, Convolving(window: window, groups: node.int("group", default: 1)),

@@ -72,6 +72,11 @@ enum ShapeRules {
 
   static func split(_ l: Lowering, _ step: Step) throws(RuntimeError) -> LoweredValue {
     let node = step.node
+    guard !node.outputs.contains("") else {
+      throw .unsupportedForm(
+        node: node.displayName, op: node.op, found: "a part that is left out",
+        expected: "all parts")
+    }
     let x = try l.float(node.inputs[0])
     let given = node.int("axis", default: 0)
     let axis = given < 0 ? given + x.shape.count : given
@@ -82,9 +87,6 @@ enum ShapeRules {
       parts.append(try l.plan.slice(x, from: begin, shape))
       l.define(output, .computed(parts[parts.count - 1]))
       begin[axis] += shape[axis]
-    }
-    if l.mode == .training, l.dependsOnParameters(node.inputs[0]) {
-      for output in node.outputs { l.markTrained(output) }
     }
     return .computed(parts[0])
   }

@@ -7,14 +7,14 @@ struct Step {
   var node: Node
   /// The value that the step makes: the last fused node's output.
   var output: String
-  /// A constant that is added to each row of a MatMul's product; inference only.
+  /// A constant with one number for each output of a layer, added behind it; inference only.
   var bias: String?
   /// Added before the activations; inference only.
   var residual: String?
   /// Applied one after the other; in training at most one.
   var activations: [Activation] = []
-  /// A MaxPool behind a convolution, before or behind a function that cuts numbers to bounds: a
-  /// maximum commutes with it.
+  /// A MaxPool behind a convolution, before or behind a function that cuts numbers to bounds and the
+  /// quantization: a maximum commutes with them.
   var pool: Node?
   /// A QuantizeLinear behind the activations.
   var quantize: Node?
@@ -112,7 +112,9 @@ private struct StepList {
       }
       func absorbPool() {
         guard mode == .inference, step.pool == nil, step.residual == nil,
-          step.activations.allSatisfy({ $0.bounds != nil }), readsFewChannels(node),
+          // The pooling cuts to one pair of bounds.
+          step.activations.count <= 1, step.activations.allSatisfy({ $0.bounds != nil }),
+          readsFewChannels(node),
           let next = soleConsumer(step.output), poolsInPlace(nodes[next])
         else { return }
         step.pool = nodes[next]
@@ -132,6 +134,10 @@ private struct StepList {
       {
         step.quantize = nodes[next]
         absorb(next)
+        for next in integerPooling(behind: step) ?? [] {
+          if nodes[next].op == "MaxPool" { step.pool = nodes[next] }
+          absorb(next)
+        }
       }
     }
     return steps
@@ -153,7 +159,9 @@ private struct StepList {
     {
       return node.inputs[line.argument] == value ? line.function : nil
     }
-    return node.inputs.first == value ? Activation(node, constant: { constants[$0] }) : nil
+    // A number with more axes than the value gives the result more axes.
+    guard node.inputs.first == value, types[node.outputs[0]] == types[value] else { return nil }
+    return Activation(node, constant: { constants[$0] })
   }
 
   private func takesActivation(_ node: Node) -> Bool {
@@ -180,6 +188,34 @@ private struct StepList {
       sizes[1] <= 4, constants[node.inputs[1]] != nil
     else { return false }
     return producers[node.inputs[0]].map { nodes[$0].op != "DequantizeLinear" } ?? true
+  }
+
+  /// DequantizeLinear, MaxPool and QuantizeLinear behind a quantized convolution, when they stay on
+  /// its integers.
+  private func integerPooling(behind step: Step) -> [Int]? {
+    guard let quantize = step.quantize, step.node.op == "Conv", step.pool == nil,
+      step.residual == nil, step.activations.count <= 1,
+      step.activations.allSatisfy({ $0.bounds != nil }),
+      let scale = quantize.input(1).flatMap({ constants[$0] }), scale.count == 1,
+      scale.floats()[0] > 0,
+      producers[step.node.inputs[0]].map({ nodes[$0].op == "DequantizeLinear" }) ?? false,
+      let dequantize = soleConsumer(step.output), nodes[dequantize].op == "DequantizeLinear",
+      sharesGrid(nodes[dequantize], quantize),
+      let pool = soleConsumer(nodes[dequantize].outputs[0]), poolsInPlace(nodes[pool]),
+      let again = soleConsumer(nodes[pool].outputs[0]), nodes[again].op == "QuantizeLinear",
+      sharesGrid(nodes[again], quantize)
+    else { return nil }
+    return [dequantize, pool, again]
+  }
+
+  /// True for two nodes of one scale and one zero point.
+  private func sharesGrid(_ one: Node, _ other: Node) -> Bool {
+    (1...2).allSatisfy { index in
+      guard let name = one.input(index), let twin = other.input(index) else {
+        return one.input(index) == other.input(index)
+      }
+      return name == twin || (constants[name] != nil && constants[name] == constants[twin])
+    }
   }
 
   /// True for a MaxPool whose second output nobody wants.
@@ -210,19 +246,32 @@ private struct StepList {
     return weight.rank == 2 && weight.elementType == .float32
   }
 
-  /// For each product with constant weights the Add behind it, and what that adds to each row.
+  /// For each product and convolution the Add of a constant behind it, one number for each output.
   private func biases() -> [Int: (add: Int, bias: String)] {
     var result: [Int: (add: Int, bias: String)] = [:]
-    for (index, node) in nodes.enumerated() where node.op == "MatMul" && isDense(node) {
-      let outputs = constants[node.inputs[1]]!.shape[1]
-      guard let next = soleConsumer(node.outputs[0]), nodes[next].op == "Add",
+    for (index, node) in nodes.enumerated() {
+      guard let shape = types[node.mainOutput ?? ""]?.sizes, takesBias(node),
+        let next = soleConsumer(node.outputs[0]), nodes[next].op == "Add",
         nodes[next].attributes["axis"] == nil,
         let bias = nodes[next].inputs.first(where: { $0 != node.outputs[0] }),
-        let tensor = constants[bias], tensor.shape == [outputs], tensor.elementType == .float32
+        let tensor = constants[bias], tensor.elementType == .float32, tensor.rank <= shape.count
       else { continue }
-      result[index] = (next, bias)
+      let channel =
+        node.op == "MatMul" ? [shape.last!] : [shape[1]] + shape.dropFirst(2).map { _ in 1 }
+      if Array(tensor.shape.drop { $0 == 1 }) == Array(channel.drop { $0 == 1 }) {
+        result[index] = (next, bias)
+      }
     }
     return result
+  }
+
+  private func takesBias(_ node: Node) -> Bool {
+    switch node.op {
+    case "MatMul": isDense(node)
+    case "Conv", "ConvTranspose":
+      node.input(2) == nil && constants[node.inputs[1]]?.elementType == .float32
+    default: false
+    }
   }
 
   /// For each layer the Add of a computed value that can ride on it, and that value.
@@ -233,9 +282,11 @@ private struct StepList {
     for (index, node) in nodes.enumerated() where node.op == "Conv" || isDense(node) {
       layers[biases[index]?.add ?? index] = index
     }
+    let taken = Set(biases.values.map(\.add))
     var result: [Int: (add: Int, operand: String)] = [:]
     for (index, node) in nodes.enumerated() where node.op == "Add" && node.inputs.count == 2 {
-      guard let left = types[node.inputs[0]], let right = types[node.inputs[1]], left == right
+      guard !taken.contains(index), let left = types[node.inputs[0]],
+        let right = types[node.inputs[1]], left == right
       else { continue }
       let candidates = [(0, 1), (1, 0)].compactMap { (own, other) -> (Int, String)? in
         guard let producer = producers[node.inputs[own]], let layer = layers[producer],

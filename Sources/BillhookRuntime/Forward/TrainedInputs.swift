@@ -34,7 +34,7 @@ extension Lowering {
   /// True for a constant that can be a weight: float32, not a single number (a factor of a formula),
   /// and without the huge numbers that masks are made of.
   func isWeight(_ name: String) -> Bool {
-    guard let tensor = constant(name), tensor.elementType == .float32, tensor.rank > 0 else {
+    guard let tensor = constant(name), tensor.elementType == .float32, tensor.count > 1 else {
       return false
     }
     return tensor.withUnsafeElements(of: Float.self) { $0.allSatisfy { abs($0) < 1e9 } }

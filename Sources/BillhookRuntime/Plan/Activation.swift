@@ -36,8 +36,12 @@ struct Activation: Equatable {
 
   /// This function after a linear one as one function, or nil.
   func following(_ first: Activation) -> Activation? {
-    guard kind == BH_ACTIVATION_LINEAR, first.kind == BH_ACTIVATION_LINEAR else { return nil }
-    return .linear(first.alpha * alpha, first.beta * alpha + beta)
+    // Two shifts may cancel, which then rounds on purpose.
+    guard kind == BH_ACTIVATION_LINEAR, first.kind == BH_ACTIVATION_LINEAR,
+      beta == 0 || first.beta == 0
+    else { return nil }
+    let both = Activation.linear(first.alpha * alpha, first.beta * alpha + beta)
+    return both.alpha.isNormal && both.beta.isFinite ? both : nil
   }
 }
 
@@ -118,7 +122,7 @@ extension Activation {
   /// - Returns: The function and the position of its argument; nil when both operands are computed,
   ///   or the constant has more than one element or more axes than the other.
   static func line(
-    _ node: Node, constant: (String) -> Tensor?, rank: (String) -> Int
+    _ node: Node, constant: (String) -> Tensor?, rank: (String) -> Int, exactly: Bool = true
   ) -> (function: Activation, argument: Int)? {
     guard ["Add", "Sub", "Mul", "Div"].contains(node.op), node.inputs.count == 2,
       node.attributes["axis"] == nil
@@ -134,8 +138,9 @@ extension Activation {
       case ("Mul", _): return (.linear(number, 0), 1 - index)
       case ("Sub", 1): return (.linear(1, -number), 0)
       case ("Sub", _): return (.linear(-1, number), 1)
-      // Exact where the reciprocal is, within one rounding elsewhere.
-      case ("Div", 1) where (1 / number).isNormal: return (.linear(1 / number, 0), 0)
+      // Exact for powers of two, within one rounding elsewhere: enough to change what a Floor gives.
+      case ("Div", 1) where (1 / number).isNormal && (!exactly || abs(number.significand) == 1):
+        return (.linear(1 / number, 0), 0)
       default: return nil
       }
     }

@@ -42,7 +42,9 @@ final class CompiledRegion {
           switch lowering.value(name) {
           // Nobody else may need its floats.
           case .constant?, .dequantizedConstant?: try plan.keep(taps[taps.count - 1].value)
-          default: break
+          default:
+            // The operations of the others may lie between.
+            if outputs.count > 1 { try plan.keep(taps[taps.count - 1].value) }
           }
           // A tap of an integer value adds the operation that makes floats of it.
           taps[taps.count - 1].position = lowering.plan.position

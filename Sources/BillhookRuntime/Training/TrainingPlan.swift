@@ -59,6 +59,9 @@ public final class TrainingPlan {
     }
     let lowering = try Lowering(
       graph, types: types, mode: .training, seed: seed, substitutions: substitutions)
+    // What came out of a branch has no name in the caller's graph that is its own.
+    lowering.fixed = Set(graph.constantTensors().keys)
+      .subtracting(source.constantTensors().keys)
     plan = lowering.plan
     inputs = try lowering.feedInputs()
     hostInputs = lowering.hostInputs
