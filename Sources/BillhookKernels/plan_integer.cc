@@ -1,4 +1,5 @@
 // Layers that run on integers.
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -133,30 +134,63 @@ void widen_image(const Geometry &g, int32_t type, const void *x, int32_t zero_po
   }
 }
 
+// True for windows of 2x2 side by side, from the corner on.
+bool pools_pairs(const bh_window &pooling, const Dims &pooled, const Geometry &g) {
+  for (int axis = 0; axis < 2; axis++)
+    if (pooling.kernel[axis] != 2 || pooling.stride[axis] != 2 || pooling.dilation[axis] != 1 ||
+        pooling.pad_begin[axis] != 0 || pooled[2 + axis] != g.out[1 + axis] / 2)
+      return false;
+  return true;
+}
+
+// What an integer convolution is made of.
+struct IntegerConvolution {
+  int32_t x, x_zero_point, x_zero_value;
+  const bh_window *window, *pooling;  // pooling may be null
+  Dims made, ys;                      // before and behind the pooling
+  const bh_requantize *out;
+};
+
 // An exact layer with fewer multiplications, or BH_PLAN_NONE when this one is not of the kind.
-int32_t add_winograd(bh_plan *plan, int32_t x, int32_t x_zero_point, int32_t x_zero_value,
-                     const Geometry &g, const bh_window &window, const std::vector<int16_t> &w,
-                     const bh_requantize &out, int32_t y) {
-  if (window.spatial_axes != 2 || g.groups != 1) return BH_PLAN_NONE;
+int32_t add_winograd(bh_plan *plan, const IntegerConvolution &c, const Geometry &g,
+                     const std::vector<int16_t> &w) {
+  if (c.window->spatial_axes != 2 || g.groups != 1) return BH_PLAN_NONE;
   for (int axis = 1; axis < 3; axis++)
     if (g.kernel[axis] != 3 || g.stride[axis] != 1 || g.dilation[axis] != 1) return BH_PLAN_NONE;
   // The kernel reads past the end, which the caller's own memory need not allow.
-  if (plan->at(x).kind == Kind::input) return BH_PLAN_NONE;
+  if (plan->at(c.x).kind == Kind::input) return BH_PLAN_NONE;
+  const float *scales = c.out->scale;
+  const bool pools =
+      c.pooling && pools_pairs(*c.pooling, c.ys, g) &&
+      std::all_of(scales, scales + g.outputs, [](float scale) { return scale >= 0; });
   auto layer = std::make_shared<IntegerWinograd>(IntegerWinograd{g.batch,
                                                                  g.channels,
                                                                  g.outputs,
                                                                  {g.in[1], g.in[2]},
                                                                  {g.out[1], g.out[2]},
                                                                  {g.begin[1], g.begin[2]},
+                                                                 pools,
                                                                  {}});
   if (!pack_winograd(w, layer.get())) return BH_PLAN_NONE;
-  const int32_t x_type = byte_type(plan->at(x).layout.data_type());
-  const auto tail = std::make_shared<Epilogue>(epilogue(out, g.outputs));
-  plan->add_call("ConvWinogradInteger", with_zero(x, x_zero_value), {y}, [=] {
-    run_winograd(*layer, *tail, x_type, plan->data(x), zero_now(plan, x_zero_value, x_zero_point),
-                 plan->data(y));
-  });
+  const int32_t x_type = byte_type(plan->at(c.x).layout.data_type());
+  const auto tail = std::make_shared<Epilogue>(epilogue(*c.out, g.outputs));
+  const Dims &made = pools ? c.ys : c.made;
+  const int32_t y = plan->add_intermediate(made, channels_last(made, data_type(c.out->out_type)));
+  const int32_t x = c.x, zero_point = c.x_zero_point, zero_value = c.x_zero_value;
+  plan->add_call(pools ? "ConvMaxPoolWinogradInteger" : "ConvWinogradInteger",
+                 with_zero(x, zero_value), {y}, [=] {
+                   run_winograd(*layer, *tail, x_type, plan->data(x),
+                                zero_now(plan, zero_value, zero_point), plan->data(y));
+                 });
   return y;
+}
+
+// What the integer kernels leave to be done: y is the sums as `made` of `c` says, or pooled already.
+int32_t finish(bh_plan *plan, const IntegerConvolution &c, int32_t y) {
+  if (c.out->activation.kind == BH_ACTIVATION_SIGMOID)
+    y = bh_plan_activation(plan, y, &c.out->activation, 1);
+  if (!c.pooling || plan->at(y).dims == c.ys) return y;
+  return bh_plan_pool(plan, y, BH_POOL_MAX, c.pooling, c.ys.data(), 0);
 }
 
 }  // namespace
@@ -166,7 +200,8 @@ extern "C" {
 int32_t bh_plan_conv_integer(bh_plan *plan, int32_t x, int32_t x_zero_point, int32_t x_zero_value,
                              const void *w, int32_t w_type, const int32_t *w_zero_point,
                              const int64_t *w_dims, const bh_window *window,
-                             const bh_requantize *out) {
+                             const bh_requantize *out, const bh_window *pooling,
+                             const int64_t *pooled_dims) {
   return plan->guarded([&] {
     if (plan->unflattened(x) != x) x = plan->plain(x);
     const Dims xs = plan->at(x).dims;
@@ -181,12 +216,9 @@ int32_t bh_plan_conv_integer(bh_plan *plan, int32_t x, int32_t x_zero_point, int
     const int64_t length = rows ? g.kernel[2] * per_group : per_group;
     Dims ys{g.batch, g.outputs};
     for (int64_t i = 3 - window->spatial_axes; i < 3; i++) ys.push_back(g.out[i]);
-    const int32_t y = plan->add_intermediate(ys, channels_last(ys, data_type(out->out_type)));
-    auto activated = [=](int32_t value) {
-      return out->activation.kind == BH_ACTIVATION_SIGMOID
-                 ? bh_plan_activation(plan, value, &out->activation, 1)
-                 : value;
-    };
+    const IntegerConvolution layer{
+        x,  x_zero_point, x_zero_value, window, pooling,
+        ys, pooling ? Dims(pooled_dims, pooled_dims + ys.size()) : ys, out};
     for (int64_t group = 0; group < g.groups; group++) {
       std::vector<int16_t> order(group_outputs * taps * per_group);
       for (int64_t o = 0; o < group_outputs; o++) {
@@ -197,8 +229,8 @@ int32_t bh_plan_conv_integer(bh_plan *plan, int32_t x, int32_t x_zero_point, int
                 weight_at(w, w_type, (output * per_group + c) * taps + t,
                           w_zero_point ? w_zero_point[output] : 0);
       }
-      if (add_winograd(plan, x, x_zero_point, x_zero_value, g, *window, order, *out, y) == y)
-        return activated(y);
+      const int32_t fast = add_winograd(plan, layer, g, order);
+      if (fast != BH_PLAN_NONE) return finish(plan, layer, fast);
       state->weights.push_back(pack_weights(order, group_outputs, segments, length));
       bh_requantize part = *out;
       part.scale += group * group_outputs;
@@ -222,6 +254,7 @@ int32_t bh_plan_conv_integer(bh_plan *plan, int32_t x, int32_t x_zero_point, int
     const bool by_image = g.batch >= 8;
     if (!by_image) state->widened.assign(g.batch * g.padded_elements() + 64, 0);
     const int64_t out_bytes = out->out_type == BH_TYPE_F32 ? 4 : 1;
+    const int32_t y = plan->add_intermediate(ys, channels_last(ys, data_type(out->out_type)));
     plan->add_call("ConvInteger", with_zero(x, x_zero_value), {y}, [=] {
       const Geometry &g = state->g;
       const int32_t zero = zero_now(plan, x_zero_value, x_zero_point);
@@ -261,7 +294,7 @@ int32_t bh_plan_conv_integer(bh_plan *plan, int32_t x, int32_t x_zero_point, int
                          [&](int64_t begin, int64_t end) { convolve(padded, image, begin, end); });
       }
     });
-    return activated(y);
+    return finish(plan, layer, y);
   });
 }
 

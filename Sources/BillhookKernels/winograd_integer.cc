@@ -179,17 +179,30 @@ HWY_INLINE void PairProducts(const int16_t *x, int64_t x_row, const int16_t *wei
     PairProduct<1, W>(x + t * x_row, x_row, weights, pairs, out + t * out_row, out_row);
 }
 
-template <int32_t kType>
+// Row i of four sums; TransformWholeBack makes them 9 * 2^k times too large.
+HWY_INLINE void SumsOfRow(const V32 (&half)[6], int i, V32 (&sums)[4]) {
+  constexpr int kShift[4] = {3, 2, 1, 1};
+  const V32 ninth = hn::Set(D32(), 0x38E38E39);  // 9 * this = 1 modulo 2^32
+  TransformWholeBack(half, sums);
+#pragma unroll
+  for (int j = 0; j < 4; j++)
+    sums[j] = hn::ShiftRightSame(hn::Mul(sums[j], ninth), kShift[i] + kShift[j]);
+}
+
+template <int32_t kType, bool kPools>
 void TransformSums(const IntegerWinograd &s, const Epilogue &epilogue, const WinogradPiece &piece,
                    int64_t first, int64_t last, void *y) {
   const D32 d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  const V32 ninth = hn::Set(d, 0x38E38E39);  // 9 * this = 1 modulo 2^32
+  // Rows and columns of y, and of a tile's share of it.
+  constexpr int kSize = kPools ? 2 : 4;
+  constexpr int64_t kStep = kPools ? 2 : 1;
+  const int64_t height = s.out[0] / kStep, width = s.out[1] / kStep;
   for (int64_t t = piece.begin; t < piece.end; t++) {
     const TilePlace place = TileAt(s, t);
-    const int64_t rows = std::min<int64_t>(4, s.out[0] - place.row);
-    const int64_t columns = std::min<int64_t>(4, s.out[1] - place.column);
-    const int64_t corner = (place.image * s.out[0] + place.row) * s.out[1] + place.column;
+    const int64_t top = place.row / kStep, left = place.column / kStep;
+    const int64_t rows = height - top, columns = width - left;
+    const int64_t corner = (place.image * height + top) * width + left;
     for (int64_t c = first; c < last; c += lanes) {
       const int32_t *in =
           static_cast<int32_t *>(piece.sums) + (t - piece.begin) * (last - first) + c - first;
@@ -203,22 +216,39 @@ void TransformSums(const IntegerWinograd &s, const Epilogue &epilogue, const Win
 #pragma unroll
         for (int i = 0; i < 4; i++) half[i][j] = result[i];
       }
-      constexpr int kShift[4] = {3, 2, 1, 1};
 #pragma unroll
-      for (int i = 0; i < 4; i++) {
+      for (int i = 0; i < kSize; i++) {
         if (i >= rows) break;
-        V32 row[4];
-        TransformWholeBack(half[i], row);
+        V32 sums[4];
+        if constexpr (kPools) {
+          V32 below[4];
+          SumsOfRow(half[2 * i], 2 * i, sums);
+          SumsOfRow(half[2 * i + 1], 2 * i + 1, below);
 #pragma unroll
-        for (int j = 0; j < 4; j++) {
+          for (int j = 0; j < 2; j++)
+            sums[j] = hn::Max(hn::Max(sums[2 * j], sums[2 * j + 1]),
+                              hn::Max(below[2 * j], below[2 * j + 1]));
+        } else {
+          SumsOfRow(half[i], i, sums);
+        }
+#pragma unroll
+        for (int j = 0; j < kSize; j++) {
           if (j >= columns) break;
-          const V32 sum = hn::ShiftRightSame(hn::Mul(row[j], ninth), kShift[i] + kShift[j]);
-          StoreResult<kType>(epilogue, sum, c, s.outputs - c, y,
-                             (corner + i * s.out[1] + j) * s.outputs + c);
+          StoreResult<kType>(epilogue, sums[j], c, s.outputs - c, y,
+                             (corner + i * width + j) * s.outputs + c);
         }
       }
     }
   }
+}
+
+template <int32_t kType>
+void StoreSums(const IntegerWinograd &s, const Epilogue &epilogue, const WinogradPiece &piece,
+               int64_t first, int64_t last, void *y) {
+  if (s.pools)
+    TransformSums<kType, true>(s, epilogue, piece, first, last, y);
+  else
+    TransformSums<kType, false>(s, epilogue, piece, first, last, y);
 }
 
 void RunIntegerWinograd(const IntegerWinograd &s, const Epilogue &epilogue, int32_t x_type,
@@ -246,11 +276,11 @@ void RunIntegerWinograd(const IntegerWinograd &s, const Epilogue &epilogue, int3
   }
   switch (epilogue.out_type) {
     case BH_TYPE_F32:
-      return TransformSums<BH_TYPE_F32>(s, epilogue, piece, first, last, y);
+      return StoreSums<BH_TYPE_F32>(s, epilogue, piece, first, last, y);
     case BH_TYPE_U8:
-      return TransformSums<BH_TYPE_U8>(s, epilogue, piece, first, last, y);
+      return StoreSums<BH_TYPE_U8>(s, epilogue, piece, first, last, y);
     default:
-      return TransformSums<BH_TYPE_S8>(s, epilogue, piece, first, last, y);
+      return StoreSums<BH_TYPE_S8>(s, epilogue, piece, first, last, y);
   }
 }
 

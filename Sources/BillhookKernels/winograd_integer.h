@@ -20,6 +20,7 @@ namespace billhook {
 struct IntegerWinograd {
   int64_t images, inputs, outputs;
   int64_t in[2], out[2], begin[2];  // rows, columns; begin: padding in front
+  bool pools;  // y is the maxima of 2x2 results each, whose scales are not negative
   // [panel][point][pair of inputs][output of the panel][2]
   std::vector<int16_t> weights;
 
@@ -30,7 +31,8 @@ struct IntegerWinograd {
 // 2^25, or when there are too few channels for it to be worth while.
 bool pack_winograd(const std::vector<int16_t> &w, IntegerWinograd *layer);
 // x: [images, rows, columns, inputs] of BH_TYPE_U8 or BH_TYPE_S8; may be read 64 bytes past its
-// end. y: [images, rows, columns, outputs] as the epilogue says.
+// end. y: [images, rows, columns, outputs] as the epilogue says, half as many rows and columns,
+// rounded down, where the layer pools.
 void run_winograd(const IntegerWinograd &layer, const Epilogue &epilogue, int32_t x_type,
                   const void *x, int32_t zero_point, void *y);
 

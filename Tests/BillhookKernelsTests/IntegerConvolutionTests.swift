@@ -46,7 +46,7 @@ import Testing
       form.out_zero_point = 9
       return bh_plan_conv_integer(
         plan, quantized, zeroPoint, BH_PLAN_NONE, w, BH_TYPE_S8, nil, subject.wShape, &window,
-        &form)
+        &form, nil, nil)
     }
     let count = Int(subject.yShape.reduce(1, *))
     var result = Run(

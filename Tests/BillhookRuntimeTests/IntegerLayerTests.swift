@@ -14,7 +14,7 @@ import Testing
   private static func layer(
     _ op: String, x: [Dimension], weight: [Int], zeroPoint: UInt8, seed: UInt64,
     attributes: OrderedDictionary<String, Attribute> = [:], behind: [Node] = [],
-    quantizesOutput: Bool = false
+    quantizesOutput: Bool = false, pool: OrderedDictionary<String, Attribute>? = nil
   ) -> Graph {
     var random = CounterRandom(seed: seed, stream: "weight")
     let integers = (0..<weight.reduce(1, *)).map { _ in
@@ -32,6 +32,14 @@ import Testing
         Node("QuantizeLinear", name: "oq", inputs: ["tr", "outScale", "zero"], outputs: ["oq"]),
         Node("DequantizeLinear", name: "od", inputs: ["oq", "outScale", "zero"], outputs: ["y"]),
       ]
+      if let pool {
+        nodes[nodes.count - 1].outputs = ["od"]
+        nodes += [
+          Node("MaxPool", name: "p", inputs: ["od"], outputs: ["p"], attributes: pool),
+          Node("QuantizeLinear", name: "pq", inputs: ["p", "outScale", "zero"], outputs: ["pq"]),
+          Node("DequantizeLinear", name: "pd", inputs: ["pq", "outScale", "zero"], outputs: ["y"]),
+        ]
+      }
     } else {
       nodes.append(Node("Identity", name: "i", inputs: ["t"], outputs: ["y"]))
     }
@@ -112,6 +120,60 @@ import Testing
     // Sums over 512 are exact in float32, so rounding is the same too.
     let expected = try ReferenceEvaluator.run(graph, feeds)["y"]!
     #expect(try InferencePlan(graph, batchSize: 3).run(feeds)["y"]! == expected)
+  }
+
+  struct PoolCase: Sendable, CustomStringConvertible {
+    var description: String
+    var x: [Dimension] = ["N", 16, 8, 12]
+    var weight = [19, 16, 3, 3]
+    var pool: OrderedDictionary<String, Attribute> = [
+      "kernel_shape": .ints([2, 2]), "strides": .ints([2, 2]),
+    ]
+    /// What the plan does between the quantization of its input and its output.
+    var operations = ["ConvMaxPoolWinogradInteger"]
+  }
+
+  @Test(arguments: [
+    PoolCase(description: "even rows and columns"),
+    PoolCase(description: "odd rows and columns", x: ["N", 16, 11, 9]),
+    PoolCase(description: "one row of results", x: ["N", 16, 2, 3]),
+    PoolCase(
+      description: "odd rows, rounded up", x: ["N", 16, 11, 9],
+      pool: [
+        "kernel_shape": .ints([2, 2]), "strides": .ints([2, 2]), "ceil_mode": .int(1),
+      ], operations: ["ConvWinogradInteger", "MaxPool"]),
+    PoolCase(
+      description: "windows that overlap", pool: ["kernel_shape": .ints([3, 3])],
+      operations: ["ConvWinogradInteger", "MaxPool"]),
+    PoolCase(
+      description: "another kernel", weight: [16, 16, 1, 1], operations: ["ConvInteger", "MaxPool"]),
+  ])
+  func `pooling of a quantized convolution stays on integers`(subject: PoolCase) throws {
+    for zeroPoint in [0, 10] as [UInt8] {
+      let pads = subject.weight[2] == 3 ? [1, 1, 1, 1] : [0, 0, 0, 0]
+      let graph = Self.layer(
+        "Conv", x: subject.x, weight: subject.weight, zeroPoint: zeroPoint, seed: 5,
+        attributes: ["pads": .ints(pads)], quantizesOutput: true, pool: subject.pool)
+      let feeds = Self.feeds(graph, zeroPoint: zeroPoint, seed: 6)
+      let expected = try ReferenceEvaluator.run(graph, feeds)["y"]!
+      let plan = try InferencePlan(graph, batchSize: 3)
+      #expect(
+        plan.operations.filter { !["Reorder", "Quantize", "Dequantize"].contains($0) }
+          == subject.operations)
+      #expect(try plan.run(feeds)["y"]! == expected)
+    }
+  }
+
+  @Test func `an observed value is not swallowed by integer pooling`() throws {
+    let graph = Self.layer(
+      "Conv", x: ["N", 16, 8, 8], weight: [16, 16, 3, 3], zeroPoint: 0, seed: 5,
+      quantizesOutput: true,
+      pool: ["kernel_shape": .ints([2, 2]), "strides": .ints([2, 2])])
+    let feeds = Self.feeds(graph, zeroPoint: 0, seed: 6)
+    let plan = try InferencePlan(graph, batchSize: 3, observed: ["od"])
+    var seen: Tensor?
+    _ = try plan.run(feeds) { _, value in seen = value }
+    #expect(seen == (try ReferenceEvaluator.run(graph, feeds)["od"]))
   }
 
   @Test func `64 channels of 255 × 127 give 2,072,640 on every CPU`() throws {

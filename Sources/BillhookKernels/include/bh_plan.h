@@ -261,10 +261,12 @@ typedef struct bh_requantize {
 // Integer convolution: sums of (x - x_zero_point) * (w - w_zero_point[o]), exact in 32 bits on every
 // CPU (wrapping as int32 does), then bias, activation and output as in `out`. w: int8 or uint8
 // [O, I / groups, K...], plain, copied; w_zero_point may be null for zeros. x_zero_value is NONE, or
-// a uint8 or int8 value that each run takes x's zero point from.
+// a uint8 or int8 value that each run takes x's zero point from. pooling: a max pooling of the output
+// to pooled_dims, or null.
 int32_t bh_plan_conv_integer(bh_plan *plan, int32_t x, int32_t x_zero_point, int32_t x_zero_value,
                              const void *w, int32_t w_type, const int32_t *w_zero_point, const int64_t *w_dims,
-                             const bh_window *window, const bh_requantize *out);
+                             const bh_window *window, const bh_requantize *out,
+                             const bh_window *pooling, const int64_t *pooled_dims);
 // The same for x [N, K] and w [O, K].
 int32_t bh_plan_dense_integer(bh_plan *plan, int32_t x, int32_t x_zero_point, int32_t x_zero_value,
                               const void *w, int32_t w_type, const int32_t *w_zero_point, int64_t outputs,

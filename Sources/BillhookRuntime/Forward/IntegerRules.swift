@@ -45,7 +45,7 @@ enum IntegerRules {
     let outputs = weight.shape[0]
     let weightScale = spread(weightGrid.scale, outputs)
     var bias: [Float]?
-    if let name = node.op == "MatMul" ? step.bias : node.input(2) {
+    if let name = step.bias ?? (node.op == "MatMul" ? nil : node.input(2)) {
       switch l.value(name) {
       case .constant(let tensor)?: bias = tensor.floats()
       case .dequantizedConstant(let integers, let grid)?:
@@ -68,7 +68,8 @@ enum IntegerRules {
     let y = try l.plan.integerLayer(
       x, zeroPoint: inputGrid.zeroPoint[0], weight: weight,
       weightZeroPoint: zeros ? nil : spread(weightGrid.zeroPoint, outputs), window: convolving,
-      output: output, l.shape(node.outputs[0]))
+      pooling: try step.pool.map { pool throws(RuntimeError) in try l.poolingWindow(pool) },
+      output: output, l.shape((step.pool ?? node).outputs[0]))
     let value = isOne ? y : try l.plan.activation(y, step.activations)
     guard !fused, let target else { return .computed(value) }
     return .computed(try l.plan.quantize(value, target))

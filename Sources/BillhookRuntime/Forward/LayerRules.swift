@@ -8,12 +8,12 @@ enum LayerRules {
     let node = step.node
     let convolving = try Convolving(
       node, weight: l.shape(node.inputs[1]), input: Array(l.shape(node.inputs[0]).dropFirst(2)))
-    if step.pool == nil, let integers = try IntegerRules.layer(l, step, convolving) {
+    if let integers = try IntegerRules.layer(l, step, convolving) {
       return integers
     }
     let x = try l.float(node.inputs[0])
     let weight = try l.parameter(node.inputs[1])
-    let bias = try node.input(2).map { name throws(RuntimeError) in try l.parameter(name) }
+    let bias = try l.bias(step, outputs: l.shape(node.outputs[0])[1])
     if let pool = step.pool {
       return try l.pooled(pool, step) { window, bounds, target, shape throws(RuntimeError) in
         try l.plan.convPool(x, weight, bias, convolving, window, bounds, target, shape)
@@ -76,7 +76,7 @@ enum LayerRules {
       let y = try l.plan.matmul(x, try l.parameter(right), [rows, b[1]])
       return try l.finish(try l.plan.reshape(y, shape), step)
     }
-    let bias = try step.bias.map { name throws(RuntimeError) in try l.float(name) }
+    let bias = try l.bias(step, outputs: b[1])
     let residual = try step.residual.map { name throws(RuntimeError) in
       try l.plan.reshape(try l.float(name), [rows, b[1]])
     }
@@ -146,6 +146,13 @@ extension Lowering {
   /// True for a quantized constant.
   func isConstantInteger(_ name: String) -> Bool {
     if case .dequantizedConstant? = value(name) { true } else { false }
+  }
+
+  /// The bias of a layer: its own, or the constant that is added behind it.
+  func bias(_ step: Step, outputs: Int) throws(RuntimeError) -> PlanValue? {
+    if let name = step.bias { return try plan.reshape(try float(name), [outputs]) }
+    return try step.node.op == "MatMul"
+      ? nil : step.node.input(2).map { name throws(RuntimeError) in try parameter(name) }
   }
 
   /// A fully connected layer's weight as `[O, K]`.

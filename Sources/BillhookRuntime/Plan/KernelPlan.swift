@@ -437,12 +437,12 @@ final class KernelPlan {
     return (integers, try made(scale, []), try made(zeroPoint, [], .uint8))
   }
 
-  /// `zeroValue`: a value that each run takes the input's zero point from, instead of `zeroPoint`.
+  /// `zeroValue`: a value that each run takes the input's zero point from, instead of `zeroPoint`;
+  /// `shape`: of the result, behind the max pooling when there is one.
   func integerLayer(
     _ x: PlanValue, zeroPoint: Int32, zeroValue: PlanValue? = nil, weight: Tensor,
-    weightZeroPoint: [Int32]?,
-    window: Convolving?,
-    output: Requantization, _ shape: [Int]
+    weightZeroPoint: [Int32]?, window: Convolving?, pooling: Window? = nil, output: Requantization,
+    _ shape: [Int]
   ) throws(RuntimeError) -> PlanValue {
     let id = output.scale.withUnsafeBufferPointer { scale in
       (output.bias ?? []).withUnsafeBufferPointer { bias in
@@ -458,10 +458,13 @@ final class KernelPlan {
               plan, x.id, zeroPoint, zeroValue.id, bytes.baseAddress, weight.elementType.rawValue,
               weightZeroPoint, Int64(weight.shape[0]), &form)
           }
-          return bh_plan_conv_integer(
-            plan, x.id, zeroPoint, zeroValue.id, bytes.baseAddress, weight.elementType.rawValue,
-            weightZeroPoint,
-            weight.shape.int64, &window, &form)
+          func made(_ pooling: UnsafePointer<bh_window>?) -> Int32 {
+            bh_plan_conv_integer(
+              plan, x.id, zeroPoint, zeroValue.id, bytes.baseAddress, weight.elementType.rawValue,
+              weightZeroPoint, weight.shape.int64, &window, &form, pooling, shape.int64)
+          }
+          guard var pooling = pooling?.kernelForm() else { return made(nil) }
+          return made(&pooling)
         }
       }
     }
