@@ -59,15 +59,14 @@ HWY_INLINE void Tile(const IntegerTask &task, int64_t block, int64_t pixel) {
     }
   }
 #pragma unroll
-  for (int p = 0; p < P; p++) {
+  for (int v = 0; v < kVectors; v++) {
+    const int64_t channel = block * w.block + v * lanes;
+    if (channel >= w.outputs) break;
+    const Requantizer<kType> epilogue(*task.epilogue, channel, w.outputs - channel);
+    hn::Vec<D32> sums[P];
 #pragma unroll
-    for (int v = 0; v < kVectors; v++) {
-      const int64_t channel = block * w.block + v * lanes;
-      if (channel < w.outputs)
-        StoreResult<kType>(*task.epilogue, hn::RearrangeToOddPlusEven(sum[p][v], odd[p][v]),
-                           channel, w.outputs - channel, task.out,
-                           (pixel + p) * task.out_stride + channel);
-    }
+    for (int p = 0; p < P; p++) sums[p] = hn::RearrangeToOddPlusEven(sum[p][v], odd[p][v]);
+    epilogue.template Store<P>(sums, task.out, pixel * task.out_stride + channel, task.out_stride);
   }
 }
 

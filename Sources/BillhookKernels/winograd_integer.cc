@@ -204,6 +204,7 @@ void TransformSums(const IntegerWinograd &s, const Epilogue &epilogue, const Win
     const int64_t rows = height - top, columns = width - left;
     const int64_t corner = (place.image * height + top) * width + left;
     for (int64_t c = first; c < last; c += lanes) {
+      const Requantizer<kType> out(epilogue, c, s.outputs - c);
       const int32_t *in =
           static_cast<int32_t *>(piece.sums) + (t - piece.begin) * (last - first) + c - first;
       V32 half[4][6];
@@ -231,11 +232,12 @@ void TransformSums(const IntegerWinograd &s, const Epilogue &epilogue, const Win
         } else {
           SumsOfRow(half[i], i, sums);
         }
-#pragma unroll
-        for (int j = 0; j < kSize; j++) {
-          if (j >= columns) break;
-          StoreResult<kType>(epilogue, sums[j], c, s.outputs - c, y,
-                             (corner + i * width + j) * s.outputs + c);
+        const int64_t index = (corner + i * width) * s.outputs + c;
+        if (columns >= kSize) {
+          out.template Store<kSize>(sums, y, index, s.outputs);
+        } else {
+          for (int64_t j = 0; j < columns; j++)
+            out.template Store<1>(sums + j, y, index + j * s.outputs, s.outputs);
         }
       }
     }

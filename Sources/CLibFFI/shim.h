@@ -40,11 +40,13 @@ static inline void bh_ffi_call(ffi_cif *cif, void *function, void *result, void 
 #define BH_FFI_INTEGERS 6
 #define BH_FFI_NUMBERS 8
 
+static inline int32_t bh_ffi_uses_registers(void) {
 #if defined(__x86_64__) || defined(__aarch64__)
-#define BH_FFI_REGISTERS 1
+  return 1;
 #else
-#define BH_FFI_REGISTERS 0
+  return 0;
 #endif
+}
 
 // Integers are widened to 64 bits; a float is in the lower half of its number.
 typedef struct bh_ffi_registers {
@@ -60,32 +62,27 @@ typedef struct bh_ffi_input {
   int32_t is_double;
 } bh_ffi_input;
 
-// What a function returns: 0 float, 1 double, else the bits of an integer, negative with a sign.
-static inline float bh_ffi_number(int32_t result, double number, uint64_t integer) {
-  float narrow;
-  switch (result) {
-    case 0: memcpy(&narrow, &number, sizeof narrow); return narrow;
-    case 1: return (float)number;
-    case -8: return (float)(int8_t)integer;
-    case 8: return (float)(uint8_t)integer;
-    case -16: return (float)(int16_t)integer;
-    case 16: return (float)(uint16_t)integer;
-    case -32: return (float)(double)(int32_t)integer;
-    case 32: return (float)(double)(uint32_t)integer;
-    case -64: return (float)(double)(int64_t)integer;
-    default: return (float)(double)(integer > INT64_MAX ? INT64_MAX : integer);
-  }
-}
-
-// scores[i] = function(...) with the i-th element of each input. Not for an architecture without
-// BH_FFI_REGISTERS. Safe on several threads, each with registers of its own.
+// scores[i] = function(...), a double or a float, with the i-th element of each input. Only where
+// bh_ffi_uses_registers says so. Safe on several threads, each with registers of its own.
 static inline void bh_ffi_run_elements(void *function, bh_ffi_registers *registers,
                                        const bh_ffi_input *inputs, int32_t input_count,
-                                       int32_t result, float *scores, int64_t count) {
+                                       int32_t returns_double, float *scores, int64_t count) {
   const uint64_t *const a = registers->integers;
   const double *const x = registers->numbers;
   const int few = registers->integer_count == 0 && registers->number_count <= 2;
-  const int returns_number = result == 0 || result == 1;
+  if (few && registers->number_count == 1 && input_count == 1 && inputs[0].slot == (const void *)x &&
+      inputs[0].is_double == returns_double) {
+    // The commonest prototypes, called as a compiler would.
+    const float *const data = inputs[0].data;
+    if (returns_double) {
+      double (*const f)(double) = (double (*)(double))function;
+      for (int64_t i = 0; i < count; i++) scores[i] = (float)f(data[i]);
+    } else {
+      float (*const f)(float) = (float (*)(float))function;
+      for (int64_t i = 0; i < count; i++) scores[i] = f(data[i]);
+    }
+    return;
+  }
   for (int64_t i = 0; i < count; i++) {
     for (int32_t k = 0; k < input_count; k++) {
       const float value = inputs[k].data[i];
@@ -96,21 +93,17 @@ static inline void bh_ffi_run_elements(void *function, bh_ffi_registers *registe
         memcpy(inputs[k].slot, &value, sizeof value);
       }
     }
-    double number = 0;
-    uint64_t integer = 0;
-    if (few && returns_number) {
+    double number;
+    if (few) {
       number = ((double (*)(double, double))function)(x[0], x[1]);
-    } else if (few) {
-      integer = ((uint64_t(*)(double, double))function)(x[0], x[1]);
-    } else if (returns_number) {
+    } else {
       number = ((double (*)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, double, double,
                             double, double, double, double, double, double))function)(
           a[0], a[1], a[2], a[3], a[4], a[5], x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7]);
-    } else {
-      integer = ((uint64_t(*)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, double,
-                              double, double, double, double, double, double, double))function)(
-          a[0], a[1], a[2], a[3], a[4], a[5], x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7]);
     }
-    scores[i] = bh_ffi_number(result, number, integer);
+    if (returns_double)
+      scores[i] = (float)number;
+    else
+      memcpy(scores + i, &number, sizeof *scores);
   }
 }

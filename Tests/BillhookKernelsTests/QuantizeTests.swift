@@ -16,7 +16,7 @@ import Testing
   @Test func `scales map the range onto the integers`() {
     #expect(bh_symmetric_scale(-2.54, 1, 127) == Float(2.54) / 127)
     #expect(bh_symmetric_scale(0, 0, 127) == 1)
-    #expect(bh_symmetric_scale(1e-45, 0, 127) == .leastNormalMagnitude)
+    #expect(bh_symmetric_scale(.leastNonzeroMagnitude, 0, 127) == .leastNormalMagnitude)
     var zeroPoint: Int32 = 9
     // [-1, 3] onto 0...255: step 4 / 255, zero at 63.75, rounded to 64.
     #expect(bh_affine_scale(-1, 3, 0, 255, &zeroPoint) == Float(4) / 255)

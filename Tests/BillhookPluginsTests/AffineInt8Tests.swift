@@ -129,7 +129,7 @@ import Testing
 
   @Test func `zeros have scale one and stay zeros`() throws {
     let quantizer = try Self.quantizer()
-    let weight = Tensor([0, 0, 1e-45, 0] as [Float], shape: [2, 2])
+    let weight = Tensor([0, 0, .leastNonzeroMagnitude, 0] as [Float], shape: [2, 2])
     let layout = try #require(
       try quantizer.layout(layer(), shape: [2, 2], weightBits: 8))
     let parameters = try quantizer.calibrate(layer(), layout, values: weight)

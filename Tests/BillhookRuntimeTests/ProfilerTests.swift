@@ -27,6 +27,22 @@ import Testing
     #expect(profiler.takeSpans().isEmpty)
   }
 
+  @Test func `what makes floats of an integer output has a span too`() throws {
+    let graph = Graph.testing(
+      inputs: ["x": ["N", 3]],
+      [
+        Node("QuantizeLinear", name: "q", inputs: ["x", "scale", "zero"], outputs: ["q"]),
+        Node("DequantizeLinear", name: "d", inputs: ["q", "scale", "zero"], outputs: ["y"]),
+      ], ["scale": Tensor(scalar: Float(0.5)), "zero": Tensor(scalar: Int8(0))])
+    let profiler = Profiler()
+    let feeds = ["x": Tensor([1, -2, 0.3] as [Float], shape: [1, 3])]
+    let plan = try InferencePlan(graph, batchSize: 1)
+    let found = try plan.run(feeds, profiler: profiler)
+    #expect(found["y"]?.floats() == [1, -2, 0.5])
+    #expect(
+      profiler.takeSpans().map(\.operation.kernel) == ["Quantize", "Dequantize", "Output"])
+  }
+
   @Test func `an operator without a kernel is a span on the host`() throws {
     let graph = Graph.testing("Selu", [2, 3])
     let profiler = Profiler()

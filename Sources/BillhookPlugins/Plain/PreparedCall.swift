@@ -201,7 +201,7 @@ final class PreparedCall: @unchecked Sendable {
       let values = memory.baseAddress!
       if let fault = fill(frame, constants, values) { return .failure(fault) }
       let type = call.signature.result
-      if let registers, let type {
+      if let registers, let type, type == .float || type == .double {
         run(frame, values, registers, type, count: elements, into: scores)
         return .success(())
       }
@@ -242,8 +242,9 @@ final class PreparedCall: @unchecked Sendable {
     case number(Int)
   }
 
+  /// Nil where the arguments do not fit, or where the calling convention is another.
   private static func registers(_ signature: PlainSignature) -> [Register]? {
-    guard BH_FFI_REGISTERS == 1 else { return nil }
+    guard bh_ffi_uses_registers() == 1 else { return nil }
     var integers = 0
     var numbers = 0
     let registers = signature.parameters.map { parameter -> Register in
@@ -289,14 +290,9 @@ final class PreparedCall: @unchecked Sendable {
               ? UnsafeMutableRawPointer(values + slots.count + index) : register,
             is_double: slots[index].type == .double ? 1 : 0))
       }
-      let kind: Int32 =
-        switch result {
-        case .float: 0
-        case .double: 1
-        default: Int32(result.byteCount * 8) * (result.isSigned ? -1 : 1)
-        }
       bh_ffi_run_elements(
-        address, registers, inputs, Int32(inputs.count), kind, scores, Int64(count))
+        address, registers, inputs, Int32(inputs.count), result == .double ? 1 : 0, scores,
+        Int64(count))
     }
   }
 

@@ -34,7 +34,11 @@ final class CompiledRegion {
       var operations: [PlanOperation] = []
       for step in graph.steps(mode: .inference, observed: observed, types: types) {
         current = step.node.mainOutput
-        defer { operations += lowering.plan.operations(from: operations.count, of: step) }
+        defer {
+          operations += lowering.plan.operations(
+            from: operations.count, node: step.node.displayName, op: step.node.op,
+            fused: step.nodes.dropFirst().map(\.op))
+        }
         try lowering.lower(step)
         let outputs = step.nodes.count == 1 ? step.node.outputs : [step.output]
         for name in outputs where observed.contains(name) && made.contains(name) {
@@ -51,7 +55,6 @@ final class CompiledRegion {
         }
       }
       self.taps = taps
-      self.operations = operations
       let producers = graph.producers()
       var outputs: [(name: String, value: LoweredValue)] = []
       for output in graph.outputs {
@@ -62,8 +65,11 @@ final class CompiledRegion {
         default: outputs.append((output.name, .computed(try lowering.float(output.name))))
         }
         if case .computed(let value) = outputs.last!.value { try plan.keep(value) }
+        // What makes floats of an output that is integers.
+        operations += lowering.plan.operations(from: operations.count, node: output.name, op: "")
       }
       self.outputs = outputs
+      self.operations = operations
       current = nil
       try plan.finish()
     } catch {
@@ -129,11 +135,11 @@ final class CompiledRegion {
 
 extension KernelPlan {
   /// The operations from a position on, which a step has added.
-  fileprivate func operations(from first: Int, of step: Step) -> [PlanOperation] {
+  fileprivate func operations(
+    from first: Int, node: String, op: String, fused: [String] = []
+  ) -> [PlanOperation] {
     (first..<max(first, Int(position))).map {
-      PlanOperation(
-        kernel: describe(Int32($0)), node: step.node.displayName, op: step.node.op,
-        fused: step.nodes.dropFirst().map(\.op))
+      PlanOperation(kernel: describe(Int32($0)), node: node, op: op, fused: fused)
     }
   }
 }
