@@ -60,7 +60,9 @@ extension Graph {
       guard isComplete else { continue }
       let context = NodeContext(
         node: node, opset: opset, inputs: inputs,
-        constants: node.inputs.map { scope.constants[$0] }, scope: scope)
+        constants: node.inputs.map { scope.constants[$0] },
+        // Only subgraphs look at it, and a context that shares it makes each write copy it whole.
+        scope: node.subgraphs.isEmpty ? ValueScope() : scope)
       let types: [ValueType]
       do {
         types = try definition.checkedTypes(context)

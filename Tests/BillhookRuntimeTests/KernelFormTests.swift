@@ -110,6 +110,7 @@ import Testing
     form("of the last", "ReduceL2", ["N", 40], [:], ["axes": .ints([1])]),
     form("of the first", "ReduceL1", ["N", 40], [:], ["axes": .ints([0])]),
     form("of nothing", "ReduceSum", ["N", 4], [:], ["noop_with_empty_axes": .int(1)]),
+    form("of nothing", "ReduceL1", ["N", 4], [:], ["noop_with_empty_axes": .int(1)], opset: 18),
     form("of the last", "ReduceSumSquare", ["N", 7, 3], [:], ["axes": .ints([2])]),
     form(
       "of the middle", "Slice", ["N", 9, 4],

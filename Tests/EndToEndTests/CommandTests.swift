@@ -96,6 +96,25 @@ import Testing
     #expect(try NumpyArchive.read(path: folder("y.npz"))["logits"]?.shape == [5, 3])
   }
 
+  @Test func `inputs whose first axes have other names have other sizes`() throws {
+    let graph = Graph.testing(
+      inputs: ["a": ["S", 3], "b": ["T", 3]],
+      [
+        Node(
+          "Transpose", name: "turn", inputs: ["b"], outputs: ["c"],
+          attributes: ["perm": .ints([1, 0])]),
+        Node("MatMul", name: "product", inputs: ["a", "c"], outputs: ["y"]),
+      ])
+    try ONNXFile.write(graph, to: folder("pairs.onnx"))
+    try NumpyFile.writeArray(Tensor(zeros: [5, 3]), to: folder("a.npy"))
+    try NumpyFile.writeArray(Tensor(zeros: [2, 3]), to: folder("b.npy"))
+    let result = try BillhookProcess(
+      "infer", "pairs.onnx", "--input", "a=a.npy", "--input", "b=b.npy", "-o", "y.npz",
+      folder: folder.path)
+    #expect(result.code == 0, "\(result.errors)")
+    #expect(try NumpyArchive.read(path: folder("y.npz"))["y"]?.shape == [5, 2])
+  }
+
   @Test(arguments: [
     (
       ["--input", "inpt=x.npy"],

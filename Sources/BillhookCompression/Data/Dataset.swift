@@ -135,7 +135,11 @@ public struct Dataset: Sendable {
           data: name, input: input.name, found: Array(inputs.keys),
           network: graph.inputs.map(\.name))
       }
-      if !input.elementType.isFloatingPoint { tensor = tensor.asInteger(input.elementType) }
+      if !input.elementType.isFloatingPoint {
+        tensor = tensor.asInteger(input.elementType)
+      } else if tensor.elementType.isFloatingPoint, tensor.elementType != input.elementType {
+        tensor = tensor.converted(to: input.elementType)
+      }
       if let (placed, place) = placed(tensor, as: input, in: graph, count: count) {
         places[input.name] = place
         fitted[input.name] = placed

@@ -11,12 +11,18 @@ internal import BillhookTensor
 /// Pruning*, ECCV 2020, section 3.3 (adaptive batch normalization). Our deviation: a cumulative mean
 /// instead of a running one.
 ///
-/// - Returns: The number of samples used; 0 when the network has no batch norm.
+/// - Returns: The number of samples used; 0 when the network has no batch norm in
+///   float32.
 func reestimateBatchNorm(
   _ graph: inout Graph, data: Dataset, settings: PruneSettings,
   progress: (any ProgressReporting)?
 ) throws -> Int {
-  guard graph.nodes.contains(where: { $0.op == "BatchNormalization" }) else { return 0 }
+  // Training computes in float32, and measures in it.
+  let isMeasurable = graph.nodes.contains { node in
+    node.op == "BatchNormalization"
+      && node.input(1).flatMap { graph.constant($0) }?.elementType == .float32
+  }
+  guard isMeasurable else { return 0 }
   let indices = data.sampleIndices(settings.samples, seed: settings.seed)
   let batchSize = graph.fixedBatch ?? min(settings.batchSize, indices.count)
   let batches = indices.count / batchSize

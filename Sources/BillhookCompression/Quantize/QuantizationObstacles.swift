@@ -29,7 +29,10 @@ extension Graph {
   /// What to say of a network whose layers all have integers for weights; nil for any other network.
   func recordIfQuantizedAlready(_ settings: QuantizeSettings) throws -> QuantizeRecord? {
     let done = quantizedAlready
-    guard !done.isEmpty, try hoistingWeights().weightedLayers().isEmpty else { return nil }
+    guard !done.isEmpty else { return nil }
+    // What is left in floats is what this would leave too.
+    let rest = try quantizationObstacles(settings).dropFirst(hoistingWeights().quantizedAlready.count)
+    guard rest.allSatisfy({ $0.reason != nil }) else { return nil }
     var record = quantizeRecord(settings)
     record.layers = done.map { .skipped($0, "it is quantized already") }
     record.warnings = [

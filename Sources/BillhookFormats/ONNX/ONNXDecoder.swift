@@ -245,10 +245,10 @@ extension ONNXDecoder {
     case .dimParam("?")?, nil: return .symbolic("")
     case .dimParam(let name)?: return .symbolic(name)
     // Some exporters write -1 for an axis of unknown size.
-    case .dimValue(let size)? where size < 0: return .symbolic("")
+    case .dimValue(-1)?: return .symbolic("")
     case .dimValue(let size)?:
-      guard size < 1 << 40 else {
-        throw malformed(location, "size \(size)", "a size below 2^40")
+      guard size >= 0, size < 1 << 40 else {
+        throw malformed(location, "size \(size)", "a size from 0 to 2^40 - 1")
       }
       return .fixed(Int(size))
     }

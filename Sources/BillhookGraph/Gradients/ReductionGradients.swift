@@ -18,7 +18,7 @@ extension GradientRule {
     _ derivative: @escaping @Sendable (_ x: Double, _ y: Double, _ count: Int) -> Double
   ) -> GradientRule {
     GradientRule { (context) throws(GraphError) in
-      guard let groups = try ReducedGroups(context) else { return [context.dy()] }
+      let groups = try ReducedGroups(context)
       let (x, y, dy) = (try context.x(0), context.y, context.dy())
       let count = x.count / max(y.count, 1)
       return [
@@ -31,7 +31,7 @@ extension GradientRule {
 
   /// The elements that are the extreme share its gradient.
   private static let extreme = GradientRule { (context) throws(GraphError) in
-    guard let groups = try ReducedGroups(context) else { return [context.dy()] }
+    let groups = try ReducedGroups(context)
     let (x, y, dy) = (try context.x(0), context.y, context.dy())
     var counts = [Double](repeating: 0, count: y.count)
     for (value, group) in zip(x, groups.target) where value == y[group] { counts[group] += 1 }
@@ -40,7 +40,7 @@ extension GradientRule {
 
   /// The product of all others, which is not the quotient where there are zeros.
   private static let product = GradientRule { (context) throws(GraphError) in
-    guard let groups = try ReducedGroups(context) else { return [context.dy()] }
+    let groups = try ReducedGroups(context)
     let (x, dy) = (try context.x(0), context.dy())
     var before = x
     var running = [Double](repeating: 1, count: dy.count)
@@ -62,9 +62,9 @@ private struct ReducedGroups {
   /// For each element the flat index of the result that it goes into.
   let target: [Int]
 
-  /// Nil for a reduction over no axes.
-  init?(_ context: GradientContext) throws(GraphError) {
-    guard let axes = try context.forward.reducedAxes() else { return nil }
+  /// Each element is its own group in a reduction over no axes.
+  init(_ context: GradientContext) throws(GraphError) {
+    let axes = try context.forward.reducedAxes() ?? []
     let shape = try context.shape(0)
     target = Broadcast(reducedShape(shape, axes, true, one: 1), to: shape).source
   }

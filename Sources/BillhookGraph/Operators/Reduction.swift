@@ -30,7 +30,10 @@ extension OperatorDefinition {
       },
       evaluate: { (context, types) throws(GraphError) in
         let input = try context.tensor(0)
-        guard let axes = try context.reducedAxes() else { return [input] }
+        // Nothing falls together, but each element is still squared, and so on.
+        guard let axes = try context.reducedAxes() else {
+          return [kind.reduce(input, to: input.shape)]
+        }
         let kept = reducedShape(input.shape, axes, true, one: 1)
         return [kind.reduce(input, to: kept).reshaped(types[0].sizes ?? [])]
       })

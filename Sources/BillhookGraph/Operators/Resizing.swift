@@ -237,21 +237,23 @@ struct Interpolation {
 
   /// Where an output position lies on the input axis; nil outside the region of interest.
   private func origin(_ place: Double, _ axis: ResizedAxis, _ size: Double) -> Double? {
-    let (scale, width) = (axis.scale, axis.scale * size)
+    let width = axis.scale * size
+    // In 32 bits, as the scale is stored: 6 / 1.2 is 5.
+    func back(_ place: Double) -> Double { Double(Float(place) / Float(axis.scale)) }
     switch coordinates {
     case "align_corners": return width == 1 ? 0 : place * (size - 1) / (width - 1)
-    case "asymmetric": return place / scale
-    case "tf_half_pixel_for_nn": return (place + 0.5) / scale
-    case "pytorch_half_pixel": return width == 1 ? -0.5 : (place + 0.5) / scale - 0.5
+    case "asymmetric": return back(place)
+    case "tf_half_pixel_for_nn": return back(place + 0.5)
+    case "pytorch_half_pixel": return width == 1 ? -0.5 : back(place + 0.5) - 0.5
     case "half_pixel_symmetric":
       let adjustment = Double(axis.output ?? 0) / width
-      return size / 2 * (1 - adjustment) + (place + 0.5) / scale - 0.5
+      return size / 2 * (1 - adjustment) + back(place + 0.5) - 0.5
     case "tf_crop_and_resize":
       let (start, end) = axis.region
       let step = (end - start) * (size - 1)
       let origin = start * (size - 1) + (width == 1 ? step / 2 : place * step / (width - 1))
       return origin < 0 || origin > size - 1 ? nil : origin
-    default: return (place + 0.5) / scale - 0.5
+    default: return back(place + 0.5) - 0.5
     }
   }
 

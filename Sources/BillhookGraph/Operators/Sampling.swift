@@ -172,7 +172,8 @@ struct GridSampler {
     if kind == .nearest { x = x.rounded(.toNearestOrEven) }
     let (low, high) = isAligned ? (0, length - 1) : (-0.5, length - 0.5)
     if x < low || x > high {
-      if padding == "border" {
+      // Taps of a cubic stay where they are and take the border each for itself.
+      if padding == "border", kind != .cubic {
         x = min(max(x, 0), length - 1)
         slope = 0
       }

@@ -42,11 +42,13 @@ enum NamedArrays {
     return converted
   }
 
-  /// The size of the batch axis, the same for all inputs, after all shapes were compared.
+  /// The size of the batch axis, that of the first input with an open one, after all shapes were
+  /// compared.
   static func batchSize(
     _ graph: Graph, _ inputs: OrderedDictionary<String, Tensor>, model: String
   ) throws(PipelineError) -> Int {
     var batch: (size: Int, input: String)?
+    var named: [String: (size: Int, input: String)] = [:]
     for info in graph.inputs {
       guard let wanted = info.shape, let tensor = inputs[info.name] else { continue }
       let fits =
@@ -56,13 +58,17 @@ enum NamedArrays {
         throw .inputShape(
           input: info.name, found: tensor.shape, expected: wanted.map(\.description))
       }
-      guard wanted.first != nil, wanted[0].size == nil else { continue }
-      if let batch, batch.size != tensor.shape[0] {
-        throw .batchesDiffer(
-          first: batch.input, firstCount: batch.size, second: info.name,
-          secondCount: tensor.shape[0])
+      guard case .symbolic(let symbol)? = wanted.first else { continue }
+      let size = tensor.shape[0]
+      // Axes of one name are of one size; others may differ.
+      if !symbol.isEmpty {
+        if let known = named[symbol], known.size != size {
+          throw .batchesDiffer(
+            first: known.input, firstCount: known.size, second: info.name, secondCount: size)
+        }
+        named[symbol] = (size, info.name)
       }
-      batch = (tensor.shape[0], info.name)
+      if batch == nil { batch = (size, info.name) }
     }
     return batch?.size ?? 1
   }

@@ -47,7 +47,13 @@ enum RowRules {
     }
     let rank = x.shape.count
     let reduced = Set((axes ?? []).map { $0 < 0 ? $0 + rank : $0 }).sorted()
-    if reduced.isEmpty, node.int("noop_with_empty_axes", default: 0) != 0 { return .computed(x) }
+    if reduced.isEmpty, node.int("noop_with_empty_axes", default: 0) != 0 {
+      guard ["ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin"].contains(node.op) else {
+        throw .unsupportedForm(
+          node: node.displayName, op: node.op, found: "no axes", expected: "some axes")
+      }
+      return .computed(x)
+    }
     let first = reduced.first ?? 0
     let range = first..<first + (reduced.isEmpty ? rank : reduced.count)
     guard let kind = reductions[node.op], reduced.isEmpty || Array(range) == reduced else {
