@@ -1,5 +1,6 @@
 import Billhook
 import BillhookFormats
+import BillhookGraph
 import BillhookTensor
 import BillhookTestSupport
 import Foundation
