@@ -10,6 +10,11 @@ import Testing
     }
   }
 
+  @Test func `the longest warm-up there can be does not overflow`() {
+    let schedule = LearningRateSchedule(base: 0.5, warmupSteps: .max)
+    #expect(schedule.rate(step: 0, totalSteps: 10, stepsPerEpoch: 5) < 1e-18)
+  }
+
   @Test func `a step schedule drops after each so many epochs`() {
     let schedule = LearningRateSchedule(base: 1, shape: .step(everyEpochs: 2, factor: 0.1))
     let rates = [0, 5, 6, 11, 12].map { schedule.rate(step: $0, totalSteps: 18, stepsPerEpoch: 3) }

@@ -161,6 +161,34 @@ import Testing
       ])
   }
 
+  @Test func `a number that is too large is named with the largest`() {
+    let text = """
+      version: 1
+      model: a.onnx
+      output: o
+      seed: 9223372036854775807
+      stages:
+        - train: {epochs: 9223372036854775807}
+        - distill:
+            augmentation: {shift: 65537, views: 99999999999999999999}
+      """
+    #expect(
+      problems(text).map(\.description) == [
+        """
+        line 6, "stages.0.train.epochs": Found "9223372036854775807", but a whole number of at \
+        least 1 and at most 2147483648 is needed.
+        """,
+        """
+        line 8, "stages.1.distill.augmentation.shift": Found "65537", but a whole number of at \
+        least 0 and at most 65536 is needed.
+        """,
+        """
+        line 8, "stages.1.distill.augmentation.views": Found "99999999999999999999", but a whole \
+        number of at least 1 and at most 4096 is needed.
+        """,
+      ])
+  }
+
   @Test func `the sentence of one problem names the recipe and the line`() {
     let error = #expect(throws: PipelineError.self) {
       try RecipeFile(

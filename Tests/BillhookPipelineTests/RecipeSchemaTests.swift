@@ -58,7 +58,10 @@ private enum RecipeSchema {
 
   static func kind(_ kind: RecipeKey.Kind) -> JSON {
     switch kind {
-    case .integer(let low): return .object(["type": .text("integer"), "minimum": .integer(low)])
+    case .integer(let low, let high):
+      var object: [String: JSON] = ["type": .text("integer"), "minimum": .integer(low)]
+      if high < .max { object["maximum"] = .integer(high) }
+      return .object(object)
     case .number(let range):
       var object: [String: JSON] = [
         "type": .text("number"),
@@ -74,7 +77,10 @@ private enum RecipeSchema {
     case .sizes(let count):
       return .object([
         "type": .text("array"), "minItems": .integer(count), "maxItems": .integer(count),
-        "items": .object(["type": .text("integer"), "minimum": .integer(1)]),
+        "items": .object([
+          "type": .text("integer"), "minimum": .integer(RecipeKey.sizeRange.lowerBound),
+          "maximum": .integer(RecipeKey.sizeRange.upperBound),
+        ]),
       ])
     case .pairs:
       return .object([

@@ -25,7 +25,7 @@ public struct LearningRateSchedule: Sendable, Equatable, Codable {
 
   /// The rate of step `step`, in 0..<`totalSteps`.
   public func rate(step: Int, totalSteps: Int, stepsPerEpoch: Int) -> Float {
-    if step < warmupSteps { return base * Float(step + 1) / Float(warmupSteps + 1) }
+    if step < warmupSteps { return base * Float(step + 1) / (Float(warmupSteps) + 1) }
     switch shape {
     case .constant: return base
     case .step(let everyEpochs, let factor):

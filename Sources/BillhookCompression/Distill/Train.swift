@@ -52,7 +52,12 @@ public func train(
     keepingZeros: Set(zeros.tensors.map(\.name)), seed: settings.seed,
     features: inner, substitutions: rounding?.substitutions ?? [:])
   try features?.prepare(given)
-  let totalSteps = min(settings.epochs * stepsPerEpoch, settings.stepLimit ?? .max)
+  let (allSteps, overflows) = settings.epochs.multipliedReportingOverflow(by: stepsPerEpoch)
+  if overflows, settings.stepLimit == nil {
+    throw CompressionError.settingOutOfRange(
+      "number of epochs", "\(settings.epochs)", "at most \(Int.max / stepsPerEpoch)")
+  }
+  let totalSteps = min(overflows ? .max : allSteps, settings.stepLimit ?? .max)
   var record = TrainRecord(
     epochs: [], batchSize: batchSize, samplesPerEpoch: stepsPerEpoch * batchSize,
     usedTeacher: teacher != nil, views: views.count, keptZeros: zeros.record,

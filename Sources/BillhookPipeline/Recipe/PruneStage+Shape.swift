@@ -18,6 +18,12 @@ extension PruneStage {
     if let block, block.count != 2 || block.contains(where: { $0 < 1 }) {
       return ("block", "A block has two sizes of at least 1, as in [4, 1].")
     }
+    let limit = RecipeKey.sizeRange.upperBound
+    if let size = block?.max(), size > limit {
+      return (
+        "block", "A block has the size \(size), but at most \(limit) is possible; try [4, 1]."
+      )
+    }
     guard let pattern else {
       return hasRatio
         ? nil : ("ratio", "It is not said how much goes: set ratio, or pattern, as in \"2:4\".")

@@ -4,13 +4,14 @@
 /// its error sentences and the JSON Schema come from them.
 struct RecipeKey: Sendable {
   indirect enum Kind: Sendable {
-    case integer(atLeast: Int)
+    /// The upper bound keeps arithmetic on the number from overflowing.
+    case integer(atLeast: Int, atMost: Int = 1 << 31)
     case number(NumberRange)
     case boolean
     case text
     case choice([String])
     case texts
-    /// So many whole numbers of at least 1.
+    /// So many whole numbers of ``sizeRange``.
     case sizes(count: Int)
     /// Any keys, each with a text.
     case pairs
@@ -22,6 +23,9 @@ struct RecipeKey: Sendable {
     case textOrSection(RecipeSection)
     case stages
   }
+
+  /// What a size may be.
+  static let sizeRange = 1...(1 << 31)
 
   var name: String
   var kind: Kind

@@ -19,7 +19,7 @@ enum RecipeVocabulary {
         required: true, "An ONNX file, or a network with fresh weights."),
       RecipeKey("data", .section(data), "Where samples come from."),
       RecipeKey(
-        "seed", .integer(atLeast: 0), default: "0",
+        "seed", .integer(atLeast: 0, atMost: .max), default: "0",
         "The same seed, recipe and data give the same files."),
       RecipeKey("output", .text, required: true, "The folder that gets all written files."),
       RecipeKey("stages", .stages, required: true, "What to do, in order."),
@@ -39,7 +39,8 @@ enum RecipeVocabulary {
           RecipeKey(
             "image", .integer(atLeast: 1), default: "28", "Height and width of the image."),
           RecipeKey(
-            "seed", .integer(atLeast: 0), "For the initial weights; the recipe's when left out."),
+            "seed", .integer(atLeast: 0, atMost: .max),
+            "For the initial weights; the recipe's when left out."),
         ], doc: "A network with fresh weights.")),
     required: true, "The name of an architecture, or its settings.")
 
@@ -97,12 +98,12 @@ enum RecipeVocabulary {
   static let augmentation = RecipeSection(
     keys: [
       RecipeKey(
-        "shift", .integer(atLeast: 0), default: "0",
+        "shift", .integer(atLeast: 0, atMost: 1 << 16), default: "0",
         "Up to this many pixels each way, zeros come in."
       ),
       RecipeKey("flip", .boolean, default: "false", "Mirror half of the images."),
       RecipeKey(
-        "views", .integer(atLeast: 1),
+        "views", .integer(atLeast: 1, atMost: 1 << 12),
         "For distill: how many changed versions of each image the teacher is recorded for."),
     ], doc: "Random changes of training images.")
 

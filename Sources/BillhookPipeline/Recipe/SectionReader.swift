@@ -70,13 +70,19 @@ struct SectionReader {
   }
 
   func integer(_ key: String) -> Int? {
-    guard case .integer(let low)? = section[key]?.kind else {
+    guard case .integer(let low, let high)? = section[key]?.kind else {
       preconditionFailure("\"\(key)\" is not an integer in the vocabulary")
     }
     guard let value = self[key] else { return nil }
-    guard case .scalar(let text, false) = value.content, let number = Int(text), number >= low
+    guard case .scalar(let text, false) = value.content, let number = Int(text),
+      number >= low, number <= high
     else {
-      note(key, "Found \(value.kindName), but a whole number of at least \(low) is needed.")
+      var limit = ""
+      if case .scalar(let text, false) = value.content, (Double(text) ?? 0) >= Double(high) {
+        limit = " and at most \(high)"
+      }
+      note(
+        key, "Found \(value.kindName), but a whole number of at least \(low)\(limit) is needed.")
       return nil
     }
     return number
@@ -147,10 +153,25 @@ struct SectionReader {
       let numbers = items.compactMap { item -> Int? in
         if case .scalar(let text, _) = item.content { Int(text) } else { nil }
       }
-      if numbers.count == count, numbers.allSatisfy({ $0 >= 1 }) { return numbers }
+      if numbers.count == count, numbers.allSatisfy({ RecipeKey.sizeRange.contains($0) }) {
+        return numbers
+      }
+    }
+    var limit = ""
+    if case .sequence(let items) = value.content,
+      items.contains(where: { item in
+        guard case .scalar(let text, _) = item.content, let number = Double(text) else {
+          return false
+        }
+        return number > Double(RecipeKey.sizeRange.upperBound)
+      })
+    {
+      limit = " and at most \(RecipeKey.sizeRange.upperBound)"
     }
     note(
-      key, "Found \(value.kindName), but a list of \(count) whole numbers of at least 1 is needed.")
+      key,
+      "Found \(value.kindName), but a list of \(count) whole numbers of at least 1\(limit) is "
+        + "needed.")
     return nil
   }
 

@@ -14,14 +14,21 @@ extension Stage {
       let augmentationKey = RecipeVocabulary.augmentation[key]
       guard let kind = (section[key] ?? augmentationKey)?.kind else { continue }
       switch kind {
-      case .integer(let low) where value < Double(low):
-        problems.append("\"\(key)\" is \(Int(value)), but must be at least \(low).")
+      case .integer(let low, _) where value < Double(low):
+        problems.append("\"\(key)\" is \(whole(value)), but must be at least \(low).")
+      case .integer(_, let high) where value > Double(high):
+        problems.append("\"\(key)\" is \(whole(value)), but must be at most \(high).")
       case .number(let range) where !range.contains(value):
         problems.append("\"\(key)\" is \(value), but must be \(range.description).")
       default: break
       }
     }
     guard problems.isEmpty else { throw .stage(name: name, problems: problems) }
+  }
+
+  /// A whole number as a person would write it, as far as it is one that an Int can hold.
+  private func whole(_ value: Double) -> String {
+    Int(exactly: value).map { "\($0)" } ?? "\(value)"
   }
 
   /// Numbers by their keys in a recipe.
@@ -33,7 +40,10 @@ extension Stage {
       (stage.pattern == nil ? [("ratio", stage.ratio)] : [])
         + (stage.roundTo.map { [("round_to", Double($0))] } ?? [])
     case .quantize(let stage):
-      [("percentile", stage.percentile), ("samples", Double(stage.samples))]
+      [
+        ("percentile", stage.percentile), ("samples", Double(stage.samples)),
+        ("min_reduction", Double(stage.minReduction)),
+      ]
     case .evaluate: []
     }
   }

@@ -71,6 +71,10 @@ public struct Sweep: Sendable, Equatable {
         problems.append(
           "The number of distillation steps is \(distillSteps) but must be at least 1.")
       }
+      if distillSteps > 1 << 31 {
+        problems.append(
+          "The number of distillation steps is \(distillSteps) but must be at most \(1 << 31).")
+      }
       if !(learningRate > 0 && learningRate.isFinite) {
         problems.append("The learning rate is \(learningRate) but must be above 0, such as 0.01.")
       }
