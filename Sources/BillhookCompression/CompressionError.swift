@@ -22,6 +22,7 @@ public enum CompressionError: Error, Equatable, CustomStringConvertible {
   case labelsOfRows(data: String, rows: Int)
   case featureRows(feature: String, shape: [Int], rows: Int, samples: Int)
   case outputsDiffer(first: [String], second: [String])
+  case outputNotFinite(network: String, output: String, data: String)
   // Choice of layers.
   case patternMatchedNothing(pattern: String, names: [String])
   case everythingExcluded(include: [String], exclude: [String], names: [String])
@@ -34,6 +35,7 @@ public enum CompressionError: Error, Equatable, CustomStringConvertible {
   case statisticsNotFinite(layer: String)
   case granularityUnsupported(plugin: String, wanted: String, supported: [String])
   case globalScaleNeeded(plugin: String)
+  case weightNotFinite(layer: String, place: [Int], value: String)
   case scoresNotFinite(plugin: String, layer: String)
   case selectionFailed(plugin: String)
   case everythingSkipped(plugin: String)
@@ -47,6 +49,7 @@ public enum CompressionError: Error, Equatable, CustomStringConvertible {
   case teacherWithoutViews
   case teacherOtherViews(recorded: Augmentation, wanted: Augmentation)
   case lossNotFinite(epoch: Int, step: Int, loss: String, rate: Float)
+  case trainedNotFinite(tensor: String, rate: Float)
   case zerosLost(tensor: String, before: Int, after: Int)
   // Quantization.
   case dataNeededForCalibration
@@ -132,6 +135,11 @@ public enum CompressionError: Error, Equatable, CustomStringConvertible {
       The networks have different outputs, \(quoted(first)) and \(quoted(second)); only networks \
       with the same outputs can be compared.
       """
+    case .outputNotFinite(let network, let output, let data):
+      """
+      The output "\(output)" of the network "\(network)" is not finite on the data "\(data)"; \
+      check the network's weights, and whether the data is scaled as the network expects.
+      """
     case .patternMatchedNothing(let pattern, let names):
       """
       The pattern "\(pattern)" matches no layer. Layers: \(quoted(names)).
@@ -177,6 +185,12 @@ public enum CompressionError: Error, Equatable, CustomStringConvertible {
       """
       The scores of "\(plugin)" cannot be compared across layers, which a global ranking needs; \
       choose the scope "layer".
+      """
+    case .weightNotFinite(let layer, let place, let value):
+      """
+      The weight of "\(layer)" is \(value) at \(place), but only finite weights can be pruned; \
+      train or export the network again, or leave the layer alone with --exclude (in a recipe \
+      exclude).
       """
     case .scoresNotFinite(let plugin, let layer):
       """
@@ -235,6 +249,11 @@ public enum CompressionError: Error, Equatable, CustomStringConvertible {
     case .lossNotFinite(let epoch, let step, let loss, let rate):
       """
       The loss is \(loss) at step \(step) of epoch \(epoch) with the learning rate \(rate); try a \
+      tenth of that rate, or a warm-up.
+      """
+    case .trainedNotFinite(let tensor, let rate):
+      """
+      The tensor "\(tensor)" is not finite after training with the learning rate \(rate); try a \
       tenth of that rate, or a warm-up.
       """
     case .zerosLost(let tensor, let before, let after):

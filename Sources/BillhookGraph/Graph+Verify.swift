@@ -4,7 +4,8 @@ internal import OrderedCollections
 extension Graph {
   /// Checks everything that can be checked without computing.
   ///
-  /// Value names are unique; every value is made before it is read; outputs exist; every operator is
+  /// Value names are unique; every value is made before it is read; there are outputs, and they
+  /// exist; every operator is
   /// known, with the right number of inputs and outputs and attributes of the right type; shapes and
   /// element types fit together, and outputs have the element type and the number of axes that the
   /// file declares.
@@ -12,6 +13,7 @@ extension Graph {
   /// - Throws: ``GraphError``; the first fault in node order.
   public func verify() throws(GraphError) {
     let types = try inferTypes()
+    guard !outputs.isEmpty else { throw .noOutputs(graph: name) }
     for output in outputs {
       guard let found = types[output.name], let shape = output.shape else { continue }
       let declared = ValueType(output.elementType, shape)

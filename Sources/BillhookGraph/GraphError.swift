@@ -21,6 +21,7 @@ public enum GraphError: Error, Equatable, Sendable {
   case usedBeforeDefined(name: String, node: String, producer: String)
   case cycle(nodes: [String])
   case missingOutput(name: String)
+  case noOutputs(graph: String)
   case tooDeep(node: String, maximum: Int)
 
   // Types and shapes.
@@ -122,6 +123,11 @@ extension GraphError: CustomStringConvertible {
       """
       The graph promises the output "\(name)", which no input, initializer or node makes. \
       Check the name.
+      """
+    case .noOutputs(let graph):
+      """
+      The graph "\(graph)" has no output, so there is nothing to compute. Export the network again \
+      with its outputs.
       """
     case .frozenGroup(let group, let reason):
       "No channel of group \"\(group)\" can be removed: \(reason)."

@@ -58,6 +58,20 @@ import Testing
     }
   }
 
+  @Test func `a network whose outputs are not finite is named`() throws {
+    let broken = Graph.testing(
+      inputs: ["x": ["N", 2]],
+      [Node("Mul", name: "mul", inputs: ["x", "m"], outputs: ["y"])],
+      ["m": Tensor([1, .infinity] as [Float])])
+    let data = try Self.data([1, 1], labels: [0])
+    let expected = """
+      The output "y" of the network "test" is not finite on the data "d"; check the network's \
+      weights, and whether the data is scaled as the network expects.
+      """
+    #expect { try evaluate(broken, on: data) } throws: { "\($0)" == expected }
+    #expect { try compare(Self.graph, broken, on: data) } throws: { "\($0)" == expected }
+  }
+
   @Test func `two networks agree where their top classes do`() throws {
     let negated = Graph.testing(
       inputs: ["x": ["N", 2]],

@@ -29,6 +29,39 @@ import Testing
     #expect(outcome.record.layers.reduce(0) { $0 + $1.zeros } == wanted)
   }
 
+  @Test(arguments: [PruneSettings.Granularity.element, .channel])
+  func `a weight that is not finite is named with its place`(
+    granularity: PruneSettings.Granularity
+  ) throws {
+    var graph = Graph.smallChain()
+    var numbers = graph.constant("conv1.weight")!.floats()
+    numbers[11] = -.infinity
+    graph.setConstant("conv1.weight", Tensor(numbers, shape: [4, 1, 3, 3]))
+    #expect(
+      sentence {
+        _ = try prune(
+          graph, scorer: scorer("magnitude"),
+          settings: PruneSettings(granularity: granularity, ratio: 0.5))
+      } == """
+        The weight of "conv1" is -inf at [1, 0, 0, 2], but only finite weights can be pruned; \
+        train or export the network again, or leave the layer alone with --exclude (in a recipe \
+        exclude).
+        """)
+  }
+
+  @Test func `a tensor of a checkpoint that is not finite is named with its place`() throws {
+    let tensor = Tensor([1, 2, .nan, 4] as [Float], shape: [2, 2])
+    #expect(
+      sentence {
+        _ = try pruneCheckpoint(
+          ["v": tensor], scorer: scorer("magnitude"), settings: PruneSettings(ratio: 0.5)
+        ) { _, _ in }
+      } == """
+        The weight of "v" is nan at [1, 0], but only finite weights can be pruned; train or export \
+        the network again, or leave the layer alone with --exclude (in a recipe exclude).
+        """)
+  }
+
   @Test func `equal scores go by index`() throws {
     var graph = Graph.smallChain()
     graph.setConstant(

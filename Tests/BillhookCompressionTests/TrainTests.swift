@@ -187,6 +187,24 @@ private struct Rows: TeacherOutputs {
     #expect(text.contains("of epoch 1 with the learning rate 1e+30; try a tenth of that rate"))
   }
 
+  @Test func `weights that are not finite after the last step are never handed on`() throws {
+    var settings = settings
+    settings.epochs = 1
+    settings.optimizer = .sgd(weightDecay: 1000)
+    settings.schedule = LearningRateSchedule(base: 3e38)
+    let cross = try loss(["alpha": .double(1)])
+    let text = sentence {
+      _ = try train(Graph.smallChain(), loss: cross, settings: settings, data: smallImages(20))
+    }
+    #expect(text.hasPrefix("The tensor \""))
+    #expect(
+      text.hasSuffix(
+        """
+        " is not finite after training with the learning rate 3e+38; try a tenth of that rate, or \
+        a warm-up.
+        """))
+  }
+
   @Test func `a teacher of other data is refused`() throws {
     let kl = try loss()
     #expect(

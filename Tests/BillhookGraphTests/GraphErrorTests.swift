@@ -102,6 +102,15 @@ import Testing
       """)
   }
 
+  @Test func `a graph without outputs is refused`() {
+    expectError(
+      .testing(inputs: ["x": []], [], outputs: []),
+      """
+      The graph "test" has no output, so there is nothing to compute. Export the network again \
+      with its outputs.
+      """)
+  }
+
   @Test func `nodes out of order can be sorted, nodes in a circle cannot`() throws {
     let first = Node("Relu", name: "first", inputs: ["x"], outputs: ["m"])
     let second = Node("Relu", name: "second", inputs: ["m"], outputs: ["y"])

@@ -53,6 +53,21 @@ import Testing
         """)
   }
 
+  @Test func `a number that is not finite is named with its place`() throws {
+    let folder = TemporaryFolder()
+    let path = folder("data.npz")
+    var numbers = [Float](repeating: 1, count: 12)
+    numbers[7] = .nan
+    try NumpyArchive.write(["x": Tensor(numbers, shape: [3, 4])], to: path)
+    let error = #expect(throws: PipelineError.self) { try LoadedData(DataSource("npz:\(path)")) }
+    #expect(
+      error?.description == """
+        The data source "npz:\(path)" cannot be used. The array "x" is nan at [1, 3], but only \
+        finite numbers can be worked with; remove or replace such samples.
+        """)
+    #expect(try LoadedData(DataSource("npz:\(path),limit=1")).dataset.count == 1)
+  }
+
   @Test func `a folder without the files says which one is looked for`() throws {
     let folder = TemporaryFolder()
     let text = "idx:\(folder.path):train"

@@ -18,7 +18,8 @@ internal import BillhookTensor
 ///   - quantizer: Trains the network as if it was quantized by this plugin already; the weights of the
 ///     result keep their full precision, to be quantized afterwards.
 /// - Throws: ``CompressionError`` when data, labels or teacher do not fit the network, when the
-///   loss is not finite, or when a kept zero has changed; `RuntimeError`, `PluginError`.
+///   loss or a trained weight is not finite, or when a kept zero has changed; `RuntimeError`,
+///   `PluginError`.
 public func train(
   _ graph: Graph, loss: Loss, settings: TrainSettings, data: Dataset,
   teacher: (any TeacherOutputs)? = nil, features: FeatureTeacher? = nil,
@@ -134,6 +135,7 @@ public func train(
     }
   }
   try plan.store(into: &result)
+  try result.requireFinite(since: graph, rate: settings.schedule.base)
   try zeros.check(result)
   return TrainOutcome(graph: result, record: record)
 }

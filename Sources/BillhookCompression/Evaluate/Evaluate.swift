@@ -8,7 +8,8 @@ internal import Foundation
 ///   - graph: Its first output is `[N, classes]`.
 ///   - data: Labelled; samples labelled -100 are left out.
 ///   - batchSize: Samples a run; the result does not depend on it up to rounding.
-/// - Throws: ``CompressionError`` when the data does not fit or has no labels, `RuntimeError`.
+/// - Throws: ``CompressionError`` when the data does not fit or has no labels or an output is not
+///   finite, `RuntimeError`.
 public func evaluate(
   _ graph: Graph, on data: Dataset, batchSize: Int = 250,
   progress: (any ProgressReporting)? = nil
@@ -27,6 +28,10 @@ public func evaluate(
   progress?.begin("evaluate", total: data.count, unit: "samples")
   try runner.run(data, Array(0..<data.count)) { indices, outputs in
     let output = outputs[compared.name]!
+    guard output.isFinite else {
+      throw CompressionError.outputNotFinite(
+        network: graph.name, output: compared.name, data: data.name)
+    }
     let layout = try compared.layout(output.shape, samples: indices.count, isOutput: true)
     guard layout.rowCount == indices.count else {
       throw CompressionError.outputNotLogits(output: compared.name, shape: output.shape)
@@ -61,8 +66,8 @@ public func evaluate(
 ///
 /// - Parameter output: The output whose classes, size and direction are compared; nil for the first
 ///   that is floating-point. The largest difference is that of all outputs.
-/// - Throws: ``CompressionError`` when the data does not fit or the outputs have other names or
-///   shapes, `RuntimeError`.
+/// - Throws: ``CompressionError`` when the data does not fit, the outputs have other names or
+///   shapes, or the compared one is not finite, `RuntimeError`.
 public func compare(
   _ first: Graph, _ second: Graph, on data: Dataset, batchSize: Int = 250, output: String? = nil,
   progress: (any ProgressReporting)? = nil
@@ -89,6 +94,12 @@ public func compare(
     for name in names {
       guard let a = left[name], let b = right[name], a.shape == b.shape else {
         throw CompressionError.outputsDiffer(first: names, second: names)
+      }
+      if name == compared.name {
+        for (graph, output) in [(first, a), (second, b)] where !output.isFinite {
+          throw CompressionError.outputNotFinite(
+            network: graph.name, output: name, data: data.name)
+        }
       }
       distance.addNumbers(a, b)
       if name == compared.name { distance.addRows(a, b, samples: indices.count) }

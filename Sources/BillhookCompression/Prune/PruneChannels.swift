@@ -24,6 +24,7 @@ func pruneChannels(
         && plan.scoredSlices(settings, scorer).contains { $0.layer == layer.nodeIndex }
     }
   }
+  for layer in scored { try graph.constant(layer.weight)!.requireFiniteWeight(of: layer.name) }
   let statistics = try scorer.statistics(
     graph, layers: scored, settings: settings, data: data, progress: progress)
   try ChannelScores(graph: graph, scorer: scorer, layers: scored, statistics: statistics)

@@ -22,6 +22,7 @@ func pruneElements(
           + "cannot be observed there.")
     }
   }
+  for layer in layers { try graph.constant(layer.weight)!.requireFiniteWeight(of: layer.name) }
   let statistics = try scorer.statistics(
     graph, layers: layers, settings: settings, data: data, progress: progress)
   let scope = try settings.elementScope(for: scorer)
@@ -97,20 +98,26 @@ public func pruneCheckpoint(
   }
   var pruning = ElementRecording(items: items)
   var next = 0
-  try pruning.run(
-    scorer: scorer, settings: settings, scope: scope, bandElements: bandElements,
-    progress: progress
-  ) { index, tensor in
-    if index + 1 == next { return try write(chosen[index], tensor) }
-    // Tensors that the scorer skipped stand between the pruned ones.
-    while next < index {
-      try writeUntil(chosen[next])
-      try write(chosen[next], tensors[chosen[next]]!)
-      next += 1
+  do {
+    try pruning.run(
+      scorer: scorer, settings: settings, scope: scope, bandElements: bandElements,
+      progress: progress
+    ) { index, tensor in
+      if index + 1 == next { return try write(chosen[index], tensor) }
+      // Tensors that the scorer skipped stand between the pruned ones.
+      while next < index {
+        try writeUntil(chosen[next])
+        try write(chosen[next], tensors[chosen[next]]!)
+        next += 1
+      }
+      try writeUntil(chosen[index])
+      try write(chosen[index], tensor)
+      next = index + 1
     }
-    try writeUntil(chosen[index])
-    try write(chosen[index], tensor)
-    next = index + 1
+  } catch let error where error.isAboutScores {
+    // Only now: a checkpoint may be too large to be read once more for a check that seldom fails.
+    for item in items { try item.weight.requireFiniteWeight(of: item.name) }
+    throw error
   }
   while next < chosen.count {
     try writeUntil(chosen[next])
@@ -119,6 +126,17 @@ public func pruneCheckpoint(
   }
   try writeUntil(nil)
   return pruning.record(settings, scope: scope)
+}
+
+extension Error {
+  /// Whether weights that are not finite may be the reason of a failed scoring.
+  fileprivate var isAboutScores: Bool {
+    if self is PluginError { return true }
+    return switch self as? CompressionError {
+    case .some(.scoresNotFinite), .some(.selectionFailed): true
+    default: false
+    }
+  }
 }
 
 /// The tensors of a checkpoint that count as weights and are chosen.

@@ -31,6 +31,7 @@ public struct LoadedData: Sendable {
     var dataset = try Dataset(
       name: source.description, inputs: inputs, labels: labels, normalization: normalization)
     if let limit = source.limit { dataset = dataset.prefix(limit) }
+    for (name, tensor) in dataset.inputs { try Self.requireFinite(tensor, name, source) }
     self.dataset = dataset
 
     var digest = Digest()
@@ -38,6 +39,26 @@ public struct LoadedData: Sendable {
     if let labels = dataset.labels { digest.add("labels", Tensor(labels)) }
     if let normalization { digest.add("normalization", "\(normalization)") }
     sha256 = digest.text()
+  }
+
+  private static func requireFinite(
+    _ tensor: Tensor, _ name: String, _ source: DataSource
+  ) throws(PipelineError) {
+    guard tensor.elementType.isFloatingPoint else { return }
+    let found = tensor.asFloat32().withUnsafeElements(of: Float.self) { values in
+      values.firstIndex { !$0.isFinite }.map { (index: $0, value: values[$0]) }
+    }
+    guard let found else { return }
+    var place: [Int] = []
+    var rest = found.index
+    for size in tensor.shape.reversed() {
+      place.insert(rest % size, at: 0)
+      rest /= size
+    }
+    throw .dataSource(
+      source.description,
+      problem: "The array \"\(name)\" is \(found.value) at \(place), but only finite numbers can "
+        + "be worked with; remove or replace such samples.")
   }
 
   /// Grey images `[N, H, W]` or `[N, 1, H, W]` as `[N, C, H, W]`.
