@@ -39,6 +39,10 @@ public enum CompressionError: Error, Equatable, CustomStringConvertible {
   case scoresNotFinite(plugin: String, layer: String)
   case selectionFailed(plugin: String)
   case everythingSkipped(plugin: String)
+  /// `count` units, such as channels, are ranked together, and the ratio takes none of them.
+  case ratioTakesNothing(ratio: Double, count: Int, unit: String)
+  case roundingTakesNothing(multiple: Int, channels: Int)
+  case patternTakesNothing(pattern: String)
   case allGroupsFrozen(groups: [String])
   case notEquivalent(difference: Double, range: Double, samples: Int)
   // Training.
@@ -204,6 +208,22 @@ public enum CompressionError: Error, Equatable, CustomStringConvertible {
       """
     case .everythingSkipped(let plugin):
       "The scorer \"\(plugin)\" left every layer out, so nothing was pruned; choose another scorer."
+    case .ratioTakesNothing(let ratio, let count, let unit):
+      """
+      Nothing was pruned: the ratio \(ratio) takes none of the \(count) \(unit)s that are ranked \
+      together. Choose a larger ratio.
+      """
+    case .roundingTakesNothing(let multiple, let channels):
+      """
+      Nothing was pruned: of at most \(channels) channels all stay so that their number is a \
+      multiple of \(multiple). Choose a smaller number for --round-to (in a recipe round_to), or a \
+      larger ratio.
+      """
+    case .patternTakesNothing(let pattern):
+      """
+      Nothing was pruned: no layer has enough neighbours along its input axis for the pattern \
+      \(pattern). Choose another pattern, or a ratio.
+      """
     case .allGroupsFrozen(let groups):
       "No channel can be removed. "
         + (groups.isEmpty

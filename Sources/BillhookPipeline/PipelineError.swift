@@ -18,7 +18,7 @@ public enum PipelineError: Error, Equatable, CustomStringConvertible {
   case dataMissing(task: String, role: String)
   case unknownArchitecture(String, known: [String])
   case stage(name: String, problems: [String])
-  /// A plugin did not do the work of a stage of a recipe; `number` counts from 1.
+  /// The work of a stage of a recipe ended with an error; `number` counts from 1.
   case stageFailed(number: Int, count: Int, name: String, reason: String)
   case nothingToCompare(data: String)
   case unknownInput(model: String, input: String, known: [String])

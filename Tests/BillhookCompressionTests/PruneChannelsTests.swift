@@ -164,10 +164,27 @@ import Testing
     #expect(text.contains("the layer \"conv2\" is excluded"))
   }
 
-  @Test func `a ratio below one channel is noted`() throws {
-    let outcome = try prune(
-      Graph.smallChain(), scorer: scorer("magnitude"), settings: settings(0.1))
-    #expect(outcome.record.notes == ["The ratio 0.1 removes less than one channel of each group."])
-    #expect(outcome.record.pruned == 0)
+  @Test func `a ratio below one channel is an error`() throws {
+    let magnitude = try scorer("magnitude")
+    #expect(
+      sentence {
+        _ = try prune(Graph.smallChain(), scorer: magnitude, settings: settings(0.1))
+      } == """
+        Nothing was pruned: the ratio 0.1 takes none of the 4 channels that are ranked together. \
+        Choose a larger ratio.
+        """)
+  }
+
+  @Test func `rounding that lets every channel stay is an error`() throws {
+    var settings = settings(0.5)
+    settings.roundTo = 8
+    let magnitude = try scorer("magnitude")
+    #expect(
+      sentence {
+        _ = try prune(Graph.smallChain(), scorer: magnitude, settings: settings)
+      } == """
+        Nothing was pruned: of at most 4 channels all stay so that their number is a multiple of \
+        8. Choose a smaller number for --round-to (in a recipe round_to), or a larger ratio.
+        """)
   }
 }

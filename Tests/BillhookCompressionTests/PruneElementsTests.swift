@@ -62,6 +62,18 @@ import Testing
         """)
   }
 
+  @Test func `a ratio that takes no weight is an error`() throws {
+    let magnitude = try scorer("magnitude")
+    #expect(
+      sentence {
+        _ = try prune(
+          Graph.smallChain(), scorer: magnitude, settings: PruneSettings(ratio: 0.001))
+      } == """
+        Nothing was pruned: the ratio 0.001 takes none of the 84 weights that are ranked together. \
+        Choose a larger ratio.
+        """)
+  }
+
   @Test func `equal scores go by index`() throws {
     var graph = Graph.smallChain()
     graph.setConstant(

@@ -76,6 +76,19 @@ import Testing
       """
     ),
     (
+      "- prune: {granularity: element, ratio: 0.5, include: [fc1], exclude: [fc*]}",
+      """
+      "stages.0.prune": No layer is left: include "fc1", exclude "fc*". Layers: "conv1", "conv2", \
+      "fc1", "fc2".
+      """
+    ),
+    (
+      "- train: {batch_size: 4, network_output: logit}",
+      """
+      "stages.0.train.network_output": The network has no output "logit". Outputs: "logits".
+      """
+    ),
+    (
       "- evaluate",
       "\"stages.0.evaluate\": There is nothing to evaluate on: set data.test."
     ),
@@ -98,6 +111,18 @@ import Testing
         "stages.0.train": The training data "npz:\(folder("plain.npz"))" has no labels, which train \
         needs. Use distill.
         """)
+  }
+
+  @Test func `a loss whose parameters need labels is found by a trial`() throws {
+    let wrong = "- distill: {batch_size: 4, parameters: {alpha: 0.5}}"
+    let right = "- distill: {batch_size: 4, parameters: {alpha: 0}}"
+    #expect(
+      try sentence(data: "plain", wrong) == """
+        "stages.0.distill.parameters": Plugin "org.billhook.kl-divergence" failed in "compute": \
+        the data has no labels, but alpha is 0.5; give labels, or set alpha to 0 (status -1).
+        """)
+    #expect(try sentence(data: "plain", right) == "no error")
+    #expect(try sentence(wrong) == "no error")
   }
 
   @Test func `nothing comes after quantize`() throws {

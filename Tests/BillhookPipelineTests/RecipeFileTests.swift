@@ -219,7 +219,27 @@ import Testing
       problems("version: 1\nstages: []").map(\.description) == [
         "line 1: The key \"model\" is missing: An ONNX file, or a network with fresh weights.",
         "line 1: The key \"output\" is missing: The folder that gets all written files.",
-        "line 2, \"stages\": Found a list, but a list of stages is needed.",
+        """
+        line 2, "stages": The list of stages is empty; add at least one of train, prune, distill, \
+        quantize, evaluate.
+        """,
+      ])
+  }
+
+  @Test func `a wrong ratio is one problem`() {
+    #expect(
+      problems(
+        """
+        version: 1
+        model: a.onnx
+        output: o
+        stages:
+          - prune: {granularity: element, ratio: 2}
+        """
+      ).map(\.description) == [
+        """
+        line 5, "stages.0.prune.ratio": Found "2", but a number above 0 and below 1 is needed.
+        """
       ])
   }
 

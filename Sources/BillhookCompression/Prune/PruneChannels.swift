@@ -34,6 +34,9 @@ func pruneChannels(
   }
   let scope = settings.scope ?? .layer
   let removed = choose(plans, settings, scope: scope)
+  if settings.ratio > 0, removed.allSatisfy(\.isEmpty) {
+    throw nothingTaken(of: plans, settings, scope: scope)
+  }
   let units = zip(groups, removed).filter { !$0.1.isEmpty }.map { (group: $0.0, units: $0.1) }
   var record = PruneRecord(
     granularity: settings.granularity.rawValue, scope: scope.rawValue, ratio: settings.ratio,
@@ -49,9 +52,6 @@ func pruneChannels(
       masked, result, data: data, settings: settings, progress: progress)
   }
   record.layers = layerRecords(before: graph, masked: masked, after: result, layers: layers)
-  if units.isEmpty {
-    record.notes.append("The ratio \(settings.ratio) removes less than one channel of each group.")
-  }
   return PruneOutcome(graph: result, record: record)
 }
 
@@ -225,6 +225,22 @@ private func choose(
     removed[index] = removed[index].prefix(units - target).sorted()
   }
   return removed
+}
+
+/// Whether the ratio or the rounding of numbers of channels let everything stay.
+private func nothingTaken(
+  of plans: [GroupPlan], _ settings: PruneSettings, scope: PruneSettings.Scope
+) -> CompressionError {
+  let sizes = plans.filter { $0.reason == nil }.map(\.group.unitCount)
+  var unrounded = settings
+  unrounded.roundTo = nil
+  if let multiple = settings.roundTo,
+    !choose(plans, unrounded, scope: scope).allSatisfy(\.isEmpty)
+  {
+    return .roundingTakesNothing(multiple: multiple, channels: sizes.max() ?? 0)
+  }
+  let count = scope == .global ? sizes.reduce(0, +) : sizes.max() ?? 0
+  return .ratioTakesNothing(ratio: settings.ratio, count: count, unit: "channel")
 }
 
 /// What happened to each layer's weight.

@@ -187,6 +187,8 @@ struct ElementRecording {
     let total = items.reduce(0) { $0 + $1.weight.count }
     progress?.begin("prune", total: total, unit: "weights")
     var done = 0
+    // What was ranked together.
+    var largest = 0
     let scopes = scope == .global ? [Array(items.indices)] : items.indices.map { [$0] }
     for members in scopes {
       let chosen = members.map { items[$0] }
@@ -209,11 +211,20 @@ struct ElementRecording {
         layers[members[index]].skipped = "the scorer left it out"
       }
       prunable += result.elements
+      largest = max(largest, result.elements)
       pruned += result.pruned
     }
     progress?.end("\(layers.reduce(0) { $0 + $1.pruned }) of \(total) weights")
     guard layers.contains(where: { $0.skipped == nil }) else {
       throw CompressionError.everythingSkipped(plugin: scorer.descriptor.id)
+    }
+    guard pruned == 0 else { return }
+    if let pattern = settings.pattern {
+      throw CompressionError.patternTakesNothing(pattern: "\(pattern)")
+    }
+    if settings.ratio > 0 {
+      throw CompressionError.ratioTakesNothing(
+        ratio: settings.ratio, count: largest, unit: settings.block == nil ? "weight" : "block")
     }
   }
 

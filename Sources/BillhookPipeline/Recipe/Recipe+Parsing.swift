@@ -49,9 +49,13 @@ extension Recipe {
 
   private static func stages(_ reader: SectionReader, _ problems: ProblemList) -> [Stage] {
     guard let value = reader["stages"] else { return [] }
-    guard case .sequence(let items) = value.content, !items.isEmpty else {
+    guard case .sequence(let items) = value.content else {
       reader.note("stages", "Found \(value.kindName), but a list of stages is needed.")
       return []
+    }
+    if items.isEmpty {
+      let names = RecipeVocabulary.stages.map(\.name).joined(separator: ", ")
+      reader.note("stages", "The list of stages is empty; add at least one of \(names).")
     }
     return items.enumerated().compactMap { index, item in
       Stage(item, path: "stages.\(index)", problems: problems)
@@ -129,7 +133,7 @@ extension Stage.Work {
         scope: reader.choice("scope", of: PruneStage.Scope.self))
       prune.pattern = pattern
       prune.block = reader.sizes("block", count: 2)
-      if let problem = prune.shapeProblem(hasRatio: ratio != nil) {
+      if let problem = prune.shapeProblem(hasRatio: reader["ratio"] != nil) {
         reader.note(problem.key, problem.sentence)
       }
       prune.maskOnly = reader.boolean("mask_only") ?? prune.maskOnly

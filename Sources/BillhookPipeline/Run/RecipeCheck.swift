@@ -108,6 +108,7 @@ struct RecipeCheck {
   private func check(_ stage: Stage, at index: Int, _ graph: Graph?) -> PluginUse? {
     let path = "stages.\(index).\(stage.name)"
     let resolved = stage.plugin.flatMap { resolve($0.choice, $0.hook, key: $0.key, path) }
+    if let graph { checkOutput(stage.networkOutput, path, graph) }
     switch stage.work {
     case .train(let stage):
       checkTraining(stage.training, path, task: "train", graph)
@@ -134,7 +135,7 @@ struct RecipeCheck {
             + "data.calibration or data.train (on the command line --data), or use the mode "
             + "dynamic or weight-only.")
       }
-      checkPatterns(stage.include + stage.exclude, path, graph)
+      checkPatterns(stage.include, stage.exclude, path, graph)
     case .evaluate:
       if recipe.data.test == nil { note(path, "There is nothing to evaluate on: set data.test.") }
     }
@@ -252,7 +253,7 @@ struct RecipeCheck {
         note("\(path).mask_only", "Elements always stay in place; mask_only is for channels.")
       }
     }
-    checkPatterns(stage.include + stage.exclude, path, graph)
+    checkPatterns(stage.include, stage.exclude, path, graph)
   }
 
   /// Whether a loss gets what it declares that it needs.
@@ -272,6 +273,9 @@ struct RecipeCheck {
         "The loss \"\(descriptor.id)\" needs labels, which the training data \"\(source)\" does not "
           + "have: set data.train to labelled data (on the command line --data).")
     }
+    if hasTeacher, needs.isDisjoint(with: [.labels, .features]) {
+      checkWithoutLabels(resolved, path)
+    }
     if needs.contains(.features), features.isEmpty {
       note(
         "\(path).features",
@@ -279,6 +283,23 @@ struct RecipeCheck {
           + (hasTeacher
             ? "as features: {STUDENT: TEACHER} (on the command line --feature STUDENT=TEACHER)."
             : "which only distill can."))
+    }
+  }
+
+  /// Asks the loss about one sample as training will ask it where there are no labels: parameters
+  /// may need what the plugin as a whole does not.
+  private func checkWithoutLabels(_ resolved: ResolvedPlugin?, _ path: String) {
+    guard let resolved, let source = recipe.data.train, let data = try? loader.load(source),
+      !data.dataset.isLabelled
+    else { return }
+    let logits = Tensor(zeros: [1, 2])
+    var gradient = Tensor(zeros: [1, 2])
+    do {
+      let loss = try resolved.plugin.makeLoss(resolved.values, seed: recipe.seed)
+      _ = try loss.compute(
+        student: logits, teacher: logits, labels: nil, gradient: &gradient, step: 0, totalSteps: 1)
+    } catch {
+      note("\(path).parameters", error.description)
     }
   }
 
@@ -304,14 +325,39 @@ struct RecipeCheck {
     }
   }
 
-  private func checkPatterns(_ patterns: [String], _ path: String, _ graph: Graph?) {
+  private func checkPatterns(
+    _ include: [String], _ exclude: [String], _ path: String, _ graph: Graph?
+  ) {
+    let patterns = include + exclude
     guard let graph, !patterns.isEmpty else { return }
     let names = graph.nodes.filter { ["Conv", "Gemm", "MatMul"].contains($0.op) }
       .map(\.displayName)
-    for pattern in patterns where !names.contains(where: LayerFilter(include: [pattern]).matches) {
+    let unmatched = patterns.filter { !names.contains(where: LayerFilter(include: [$0]).matches) }
+    for pattern in unmatched {
       note(
         path,
         "The pattern \"\(pattern)\" matches no layer. Layers: \(names.joined(separator: ", ")).")
+    }
+    // Subgraphs may hold more layers than these.
+    guard unmatched.isEmpty, graph.nodes.allSatisfy(\.subgraphs.isEmpty),
+      !names.contains(where: LayerFilter(include: include, exclude: exclude).matches)
+    else { return }
+    let error = CompressionError.everythingExcluded(
+      include: include, exclude: exclude, names: names)
+    note(path, error.description)
+  }
+
+  /// Whether the network has the output that a loss is to look at. Stages before this one keep the
+  /// names of outputs.
+  private func checkOutput(_ name: String?, _ path: String, _ graph: Graph) {
+    guard let name else { return }
+    guard let output = graph.outputs.first(where: { $0.name == name }) else {
+      let error = CompressionError.unknownOutput(output: name, known: graph.outputs.map(\.name))
+      return note("\(path).network_output", error.description)
+    }
+    if !output.elementType.isFloatingPoint {
+      note(
+        "\(path).network_output", CompressionError.outputsNotFloating([name]).description)
     }
   }
 

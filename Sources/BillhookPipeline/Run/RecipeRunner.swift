@@ -51,7 +51,7 @@ public final class RecipeRunner {
 
   /// Does everything.
   ///
-  /// - Throws: ``PipelineError``, and the errors of the modules that do the work.
+  /// - Throws: ``PipelineError``: what the check found, or the stage that cannot be done and why.
   public func run() throws -> Report {
     let checked = try RecipeCheck(file, catalog: catalog).run()
     let folder = checked.recipe.output
@@ -137,15 +137,16 @@ public final class RecipeRunner {
         progress: progress))
     let clock = ContinuousClock()
     let start = clock.now
-    let result: StageResult
     do {
-      result = try runner.run(stage, on: run.graph ?? run.checked.graph)
-    } catch let error as PluginError {
+      let result = try runner.run(stage, on: run.graph ?? run.checked.graph)
+      let seconds = (clock.now - start).inSeconds
+      try finish(result, stage: stage, index: index, seconds: seconds, &run, ledger)
+    } catch let error as CancellationError {
+      throw error
+    } catch {
       throw PipelineError.stageFailed(
-        number: index + 1, count: count, name: stage.name, reason: error.description)
+        number: index + 1, count: count, name: stage.name, reason: "\(error)")
     }
-    let seconds = (clock.now - start).inSeconds
-    try finish(result, stage: stage, index: index, seconds: seconds, &run, ledger)
     checkpoint.remove()
   }
 
