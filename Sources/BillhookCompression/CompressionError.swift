@@ -85,8 +85,9 @@ public enum CompressionError: Error, Equatable, CustomStringConvertible {
       """
     case .normalizationChannels(let data, let input, let channels, let found):
       """
-      The data "\(data)" has \(channels) channels in the input "\(input)" but its mean and standard \
-      deviation have \(found) values; give 1 or \(channels).
+      The data "\(data)" has \(channels) channel\(channels == 1 ? "" : "s") in the input \
+      "\(input)" but its mean and standard deviation have \(found) values; give \
+      \(channels == 1 ? "1" : "1 or \(channels)").
       """
     case .dataInputMissing(let data, let input, let found, let network):
       """

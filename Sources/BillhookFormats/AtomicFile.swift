@@ -34,7 +34,7 @@ public final class AtomicFile {
     var mode: mode_t?
     if stat(target, &status) == 0 {
       if status.st_mode & S_IFMT == S_IFDIR {
-        throw .cannotWrite(path: path, reason: "it is a folder")
+        throw .cannotWrite(path: path, reason: FormatError.isFolder)
       }
       guard status.st_mode & S_IFMT == S_IFREG else {
         throw .cannotWrite(path: path, reason: "it is not a regular file")

@@ -25,8 +25,13 @@ public enum FormatError: Error, Equatable, CustomStringConvertible {
   /// A recorded teacher belongs to another model, other data or other preprocessing.
   case wrongTeacherKey(path: String, found: String, expected: String)
 
+  /// Why a file cannot be written in the place of a folder.
+  static let isFolder = "it is a folder"
+
   public var description: String {
     switch self {
+    case .cannotWrite(let path, Self.isFolder):
+      "Cannot write \"\(path)\": \(Self.isFolder). Give the name of a file, in it or elsewhere."
     case .cannotRead(let path, let reason):
       "Cannot read \"\(path)\": \(reason). Check the path and its permissions."
     case .cannotWrite(let path, let reason):

@@ -6,6 +6,10 @@ public enum PipelineError: Error, Equatable, CustomStringConvertible {
   case override(String, problem: String)
   case needsGraph(path: String, task: String)
   case outputIsInput(path: String)
+  /// The name of an output says that it is of another kind than what it would hold.
+  case outputKind(path: String, content: String, needed: String)
+  /// A network in a file that cannot be computed.
+  case network(path: String, reason: String)
   /// `network` is the file that is to get the weights, if there is one.
   case restoredKind(output: String, network: String?)
   case notQuantized(path: String)
@@ -52,6 +56,10 @@ public enum PipelineError: Error, Equatable, CustomStringConvertible {
       """
     case .outputIsInput(let path):
       "The output \"\(path)\" is also an input, which is never overwritten; choose another name."
+    case .outputKind(let path, let content, let needed):
+      "The output \"\(path)\" would hold \(content); choose a name that ends in \(needed)."
+    case .network(let path, let reason):
+      "In \"\(path)\": \(reason)"
     case .restoredKind(let output, let network?):
       """
       The output "\(output)" is a checkpoint, but the weights go into the network "\(network)"; \

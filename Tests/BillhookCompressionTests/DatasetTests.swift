@@ -117,6 +117,19 @@ import Testing
     }
   }
 
+  @Test func `a mean for more channels than there are says how many to give`() {
+    func sentence(_ channels: Int) -> String {
+      CompressionError.normalizationChannels(data: "d", input: "x", channels: channels, found: 2)
+        .description
+    }
+    #expect(
+      sentence(1) == """
+        The data "d" has 1 channel in the input "x" but its mean and standard deviation have 2 \
+        values; give 1.
+        """)
+    #expect(sentence(3).hasSuffix("values; give 1 or 3."))
+  }
+
   @Test func `no samples are refused`() {
     #expect { try Dataset(name: "d", inputs: ["x": Tensor(zeros: [0, 1])]) } throws: {
       "\($0)" == "The data \"d\" has no samples; check the file and its limit."

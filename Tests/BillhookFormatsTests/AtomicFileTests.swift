@@ -68,8 +68,9 @@ internal import Testing
         \(advice)
         """)
     #expect(
-      sentence { try AtomicFile.write([1], to: folder.path) }
-        == "Cannot write \"\(folder.path)\": it is a folder. \(advice)")
+      sentence { try AtomicFile.write([1], to: folder.path) } == """
+        Cannot write "\(folder.path)": it is a folder. Give the name of a file, in it or elsewhere.
+        """)
     #expect(
       sentence { try AtomicFile.write([1], to: "/dev/null") }
         == "Cannot write \"/dev/null\": it is not a regular file. \(advice)")

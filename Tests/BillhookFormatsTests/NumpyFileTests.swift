@@ -134,6 +134,14 @@ internal import Testing
       "header field \"shape\"", "shape [\(Int.max), 2] of uint8",
       "an array that fits into the 0 bytes that can follow"
     ),
+    (
+      "{'descr': '|u1', 'fortran_order': False, 'shape': (-4,)}", "header field \"shape\"", "-4",
+      "integers of 0 or more"
+    ),
+    (
+      "{'descr': '|u1', 'fortran_order': False, 'shape': (('a', True),)}",
+      "header field \"shape\"", "(\"a\", True)", "integers of 0 or more"
+    ),
   ])
   func `a wrong header names the place`(
     header: String, location: String, found: String, expected: String

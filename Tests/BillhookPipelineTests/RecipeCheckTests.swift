@@ -60,7 +60,8 @@ import Testing
     (
       "- train: {batch_size: 9}",
       """
-      "stages.0.train.batch_size": A batch of 9 is more than the 8 samples of "npz:DATA".
+      "stages.0.train.batch_size": A batch of 9 is more than the 8 samples of "npz:DATA". \
+      Set batch_size to at most 8 (on the command line --batch-size), or name more data.
       """
     ),
     (
@@ -123,6 +124,17 @@ import Testing
         """)
     #expect(try sentence(data: "plain", right) == "no error")
     #expect(try sentence(wrong) == "no error")
+  }
+
+  @Test func `labels are checked only where they are used`() throws {
+    let images = Tensor((0..<512).map { UInt8(truncatingIfNeeded: $0 &* 37) }, shape: [8, 8, 8])
+    let labels = Tensor((0..<8).map { Int64($0) })
+    try NumpyArchive.write(["input": images, "labels": labels], to: folder("many.npz"))
+    let element = "- prune: {granularity: element, ratio: 0.5}"
+    #expect(try sentence(data: "many", element) == "no error")
+    #expect(
+      try sentence(data: "many", "- train: {batch_size: 4}").contains(
+        "Sample 3 of the data \"npz:\(folder("many.npz"))\" has the label 3"))
   }
 
   @Test func `nothing comes after quantize`() throws {

@@ -1,7 +1,9 @@
 import BillhookFormats
 import BillhookGraph
+import BillhookTensor
 import BillhookTestSupport
 import Foundation
+import OrderedCollections
 import Testing
 
 /// What a person reads after a mistake: the whole text, and the exit code.
@@ -59,8 +61,33 @@ import Testing
     try expect(
       "prune words.onnx -o out.onnx --granularity element --ratio 0.5",
       says: """
-        Cannot prune. Node "node" uses the operator "TfIdfVectorizer", which is not supported. \
-        Supported: \(Graph.supportedOperators.joined(separator: ", ")).
+        Cannot prune. In "words.onnx": Node "node" uses the operator "TfIdfVectorizer", which is \
+        not supported. Supported: \(Graph.supportedOperators.joined(separator: ", ")).
+        """)
+  }
+
+  @Test func `an output whose name promises another kind is refused before any work`() throws {
+    try network()
+    try SafetensorsFile(tensors: [
+      "w": Tensor([1, -2, 3, -4] as [Float], shape: [2, 2])
+    ]).write(to: folder("m.safetensors"))
+    try expect(
+      "prune a.onnx -o b.safetensors --granularity channel --ratio 0.5",
+      says: """
+        The output "b.safetensors" would hold a network, which is an ONNX file; choose a name that \
+        ends in .onnx.
+        """)
+    try expect(
+      "prune m.safetensors -o out.onnx --granularity element --ratio 0.5",
+      says: """
+        The output "out.onnx" would hold tensors without a network, which are a safetensors \
+        checkpoint; choose a name that ends in .safetensors.
+        """)
+    try expect(
+      "infer a.onnx --input input=x.npy -o y.npy",
+      says: """
+        The output "y.npy" would hold all outputs of the network, which are an NPZ archive; choose \
+        a name that ends in .npz.
         """)
   }
 

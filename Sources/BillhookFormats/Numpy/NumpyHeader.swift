@@ -137,11 +137,21 @@ struct NumpyHeader {
 
 /// Reads the Python dictionary in an NPY header.
 private struct PythonLiteral {
-  indirect enum Value {
+  indirect enum Value: CustomStringConvertible {
     case string(String)
     case bool(Bool)
     case integer(Int)
     case tuple([Value])
+
+    /// As Python would write it.
+    var description: String {
+      switch self {
+      case .string(let text): "\"\(text)\""
+      case .bool(let truth): truth ? "True" : "False"
+      case .integer(let number): "\(number)"
+      case .tuple(let values): "(\(values.map(\.description).joined(separator: ", ")))"
+      }
+    }
   }
 
   struct Fault: Error {

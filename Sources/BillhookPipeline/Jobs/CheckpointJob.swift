@@ -48,6 +48,7 @@ struct CheckpointJob {
   private func prune(
     _ stage: PruneStage
   ) throws -> (record: StageRecord, use: PluginUse, warnings: [String]) {
+    try ModelFile.checkKind(job.output, holdsNetwork: false)
     let plugin = try ResolvedPlugin(stage.scorer, .scorer, in: job.catalog)
     let scorer = try plugin.plugin.makeScorer(plugin.values, seed: job.seed)
     let file = try SafetensorsFile.read(path: job.input)
@@ -67,6 +68,7 @@ struct CheckpointJob {
   private func quantize(
     _ stage: QuantizeStage
   ) throws -> (record: StageRecord, use: PluginUse, warnings: [String]) {
+    try ModelFile.checkKind(job.output, holdsNetwork: false)
     let plugin = try ResolvedPlugin(stage.quantizer, .quantizer, in: job.catalog)
     let quantizer = try plugin.plugin.makeQuantizer(plugin.values, seed: job.seed)
     let file = try SafetensorsFile.read(path: job.input)

@@ -24,6 +24,11 @@ public struct InferReport: Sendable, Codable, Equatable {
     model path: String, inputs files: [(name: String, path: String)], output: String
   ) throws -> InferReport {
     try ModelFile.checkOutput(output, inputs: [path] + files.map(\.path))
+    guard !output.hasSuffix(".npy") else {
+      throw PipelineError.outputKind(
+        path: output, content: "all outputs of the network, which are an NPZ archive",
+        needed: ".npz")
+    }
     let graph = try ModelFile.readGraph(path, for: "infer")
     let inputs = try NamedArrays.read(files, for: graph, model: path)
     let batchSize = try NamedArrays.batchSize(graph, inputs, model: path)

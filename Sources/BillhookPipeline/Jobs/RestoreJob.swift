@@ -64,7 +64,7 @@ public struct RestoreReport: Sendable, Codable, Equatable {
     quantizers.finish()
     file.metadata[SafetensorsFile.quantizationKey] = nil
     if let network {
-      var graph = try ModelFile.readGraph(network, for: "restore --network")
+      var graph = try ModelFile.readGraph(network, for: "restore --network", computes: false)
       try put(file, into: &graph, network: network)
       try ONNXFile.write(graph, to: output)
     } else {

@@ -46,6 +46,7 @@ public struct StageJob {
       inputs.append(teacher)
     }
     try ModelFile.checkOutput(output, inputs: inputs)
+    try ModelFile.checkKind(output, holdsNetwork: true)
     let checked = try check()
     let folder = URL(fileURLWithPath: output).deletingLastPathComponent().path
     let cache = StageCache(folder: "\(folder)/\(StageCache.folderName)")

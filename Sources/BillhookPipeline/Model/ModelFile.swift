@@ -9,10 +9,37 @@ public enum ModelFile {
 
   /// Reads a network for a task that needs one.
   ///
-  /// - Throws: ``PipelineError/needsGraph(path:task:)`` for a checkpoint, else ``FormatError``.
-  public static func readGraph(_ path: String, for task: String) throws -> Graph {
+  /// - Parameter computes: Whether the network must be one that can be computed.
+  /// - Throws: ``PipelineError/needsGraph(path:task:)`` for a checkpoint,
+  ///   ``PipelineError/network(path:reason:)`` for a network that cannot be computed, else
+  ///   ``FormatError``.
+  public static func readGraph(
+    _ path: String, for task: String, computes: Bool = true
+  ) throws -> Graph {
     guard !isCheckpoint(path) else { throw PipelineError.needsGraph(path: path, task: task) }
-    return try ONNXFile.read(path: path)
+    let graph = try ONNXFile.read(path: path)
+    guard computes else { return graph }
+    do {
+      try graph.verify()
+    } catch {
+      throw PipelineError.network(path: path, reason: error.description)
+    }
+    return graph
+  }
+
+  /// Checks that the name of an output does not promise another kind of file than what is written.
+  ///
+  /// - Parameter holdsNetwork: A network is written, else a checkpoint.
+  /// - Throws: ``PipelineError/outputKind(path:content:needed:)``.
+  public static func checkKind(_ path: String, holdsNetwork: Bool) throws(PipelineError) {
+    if holdsNetwork, isCheckpoint(path) {
+      throw .outputKind(path: path, content: "a network, which is an ONNX file", needed: ".onnx")
+    }
+    if !holdsNetwork, path.hasSuffix(".onnx") {
+      throw .outputKind(
+        path: path, content: "tensors without a network, which are a safetensors checkpoint",
+        needed: ".safetensors")
+    }
   }
 
   /// Checks that an output file can be written and is none of the inputs.

@@ -77,12 +77,29 @@ struct RecipeCheck {
       let data = try loader.load(source)
       if let graph {
         try data.dataset.check(against: graph)
-        try checkLabels(data.dataset, graph)
+        if usesLabels(role) { try checkLabels(data.dataset, graph) }
       }
       return data
     } catch {
       note("data.\(role)", "\(error)")
       return nil
+    }
+  }
+
+  /// Whether a stage looks at the labels of data: training, evaluation, or a scorer that needs
+  /// gradients.
+  private func usesLabels(_ role: String) -> Bool {
+    if role == "test" { return true }
+    if role == "train", recipe.stages.contains(where: \.trains) { return true }
+    // Training data stands in where no data for calibration is named.
+    guard role == "calibration" || recipe.data.calibration == nil else { return false }
+    return recipe.stages.contains { stage in
+      guard case .prune(let prune) = stage.work,
+        let plugin = try? catalog.plugin(
+          prune.scorer.plugin, hook: .scorer, isolation: prune.scorer.isolation,
+          onCrash: prune.scorer.onCrash)
+      else { return false }
+      return !plugin.descriptor.needs.isDisjoint(with: .gradients)
     }
   }
 
@@ -172,7 +189,8 @@ struct RecipeCheck {
       note(
         "\(path).batch_size",
         "A batch of \(training.batchSize) is more than the \(data.dataset.count) samples of "
-          + "\"\(source)\".")
+          + "\"\(source)\". Set batch_size to at most \(data.dataset.count) (on the command line "
+          + "--batch-size), or name more data.")
     }
     guard let augmentation = training.augmentation else { return }
     let changes = augmentation.shift > 0 || augmentation.flip
