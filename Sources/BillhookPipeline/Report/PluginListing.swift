@@ -117,7 +117,8 @@ extension PluginListing {
   /// Finds a plugin by id or path, whatever its hook.
   ///
   /// - Parameter hook: The hook to look for; nil tries all.
-  /// - Throws: `PluginError` of the last hook that was tried.
+  /// - Throws: `PluginError` of the hook that has the most similar name, else of the last hook that
+  ///   was tried.
   static func plugin(
     _ idOrPath: String, hook: PluginDescriptor.Hook?, in catalog: PluginCatalog
   ) throws -> Plugin {
@@ -125,9 +126,21 @@ extension PluginListing {
     let likely = PluginCatalog.likelyHook(of: idOrPath)
     let others = PluginDescriptor.Hook.allCases.reversed().filter { $0 != likely }
     let hooks = hook.map { [$0] } ?? others + [likely]
+    var unknown: [(error: PluginError, known: [String])] = []
     for hook in hooks.dropLast() {
-      if let plugin = try? catalog.plugin(idOrPath, hook: hook) { return plugin }
+      do {
+        return try catalog.plugin(idOrPath, hook: hook)
+      } catch {
+        if case .unknownPlugin(_, _, _, let known) = error { unknown.append((error, known)) }
+      }
     }
-    return try catalog.plugin(idOrPath, hook: hooks.last!)
+    do {
+      return try catalog.plugin(idOrPath, hook: hooks.last!)
+    } catch {
+      guard case .unknownPlugin(_, _, _, let known) = error else { throw error }
+      unknown.append((error, known))
+      let nearest = nearestNames(to: idOrPath, in: unknown.flatMap(\.known)).first
+      throw unknown.first { $0.known.contains { $0 == nearest } }?.error ?? error
+    }
   }
 }
