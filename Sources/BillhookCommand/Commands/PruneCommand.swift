@@ -14,14 +14,18 @@ struct PruneCommand: ParsableCommand {
           --ratio 0.5 --data fashion-mnist:train,limit=5000
 
       Nine of ten weights become zero, also in a checkpoint:
-        billhook prune model.safetensors -o sparse.safetensors --granularity element --ratio 0.9
+        billhook prune model.safetensors -o sparse.safetensors \\
+          --granularity element --ratio 0.9
 
-      Two of every four neighbouring inputs stay, or half of all blocks of four output channels:
+      Two of every four neighbouring inputs stay, or half of all blocks of four output \
+      channels:
         billhook prune in.onnx -o out.onnx --granularity element --pattern 2:4
-        billhook prune in.onnx -o out.onnx --granularity block --block 4x1 --ratio 0.5
+        billhook prune in.onnx -o out.onnx --granularity block --block 4x1 \\
+          --ratio 0.5
 
       With a scorer of your own:
-        billhook prune in.onnx -o out.onnx --scorer ./libmine.so --granularity element --ratio 0.5
+        billhook prune in.onnx -o out.onnx --scorer ./libmine.so \\
+          --granularity element --ratio 0.5
       """)
 
   @OptionGroup var stage: StageArguments

@@ -9,10 +9,12 @@ struct QuantizeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "quantize", abstract: "Turn floating-point numbers into 8-bit integers.",
     discussion: """
-      billhook quantize student.onnx -o small.onnx --data fashion-mnist:train,limit=1000
+      billhook quantize student.onnx -o small.onnx \\
+        --data fashion-mnist:train,limit=1000
 
       Only the weights, without data, also of a checkpoint:
-        billhook quantize model.safetensors -o small.safetensors --mode weight-only
+        billhook quantize model.safetensors -o small.safetensors \\
+          --mode weight-only
       """)
 
   @OptionGroup var stage: StageArguments
