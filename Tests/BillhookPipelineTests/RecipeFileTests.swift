@@ -267,7 +267,7 @@ import Testing
       ])
   }
 
-  @Test(arguments: ["demo", "sparse", "quantize"])
+  @Test(arguments: ["demo", "sparse", "qat", "quantize"])
   func `the documented examples are recipes`(name: String) throws {
     let path = PackageFolder.url.appendingPathComponent("docs/recipes/\(name).yaml").path
     #expect(try !RecipeFile(path: path).recipe.stages.isEmpty)
