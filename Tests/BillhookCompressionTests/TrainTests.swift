@@ -187,6 +187,22 @@ private struct Rows: TeacherOutputs {
     #expect(text.contains("of epoch 1 with the learning rate 1e+30; try a tenth of that rate"))
   }
 
+  @Test func `more epochs than can be counted need a number of steps`() throws {
+    var settings = settings
+    settings.epochs = .max
+    let cross = try loss(["alpha": .double(1)])
+    let data = try smallImages(60)
+    #expect(
+      sentence {
+        _ = try train(Graph.smallChain(), loss: cross, settings: settings, data: data)
+      } == """
+        The number of epochs is 9223372036854775807 but must be at most 3074457345618258602.
+        """)
+    settings.stepLimit = 4
+    let outcome = try train(Graph.smallChain(), loss: cross, settings: settings, data: data)
+    #expect(outcome.record.epochs.map(\.steps) == [3, 1])
+  }
+
   @Test func `weights that are not finite after the last step are never handed on`() throws {
     var settings = settings
     settings.epochs = 1

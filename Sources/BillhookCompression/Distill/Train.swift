@@ -70,8 +70,9 @@ public func train(
   {
     record.epochs = latest.epochs
   }
-  for epoch in record.epochs.count..<settings.epochs
-  where epoch * stepsPerEpoch < totalSteps {
+  // The last epoch may be a part of one.
+  let epochs = (totalSteps - 1) / stepsPerEpoch + 1
+  for epoch in record.epochs.count..<max(record.epochs.count, epochs) {
     let steps = min(stepsPerEpoch, totalSteps - epoch * stepsPerEpoch)
     progress?.begin(
       "\(teacher == nil ? "train" : "distil"): epoch \(epoch + 1) of \(settings.epochs)",
