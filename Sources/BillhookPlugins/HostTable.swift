@@ -19,13 +19,15 @@ enum HostTable {
     return UnsafePointer(table)
   }()
 
-  /// Longer messages are cut.
+  /// No more of a text is read.
   private static let textLimit: UInt64 = 64 * 1024
 
+  /// A plugin's text, printable.
   static func text(_ bytes: UnsafePointer<CChar>?, _ length: UInt64) -> String {
     guard let bytes else { return "" }
     let count = Int(min(length, textLimit))
-    return String(decoding: UnsafeRawBufferPointer(start: bytes, count: count), as: UTF8.self)
+    return printable(
+      String(decoding: UnsafeRawBufferPointer(start: bytes, count: count), as: UTF8.self))
   }
 
   private static let log:

@@ -115,7 +115,8 @@ struct ModuleReader {
     let descriptor = PluginDescriptor(
       id: id, name: try text(raw.name, "\(place).name"),
       summary: try text(raw.summary, "\(place).summary"),
-      doc: try optionalText(raw.doc, "\(place).doc"), hook: functions.hook, parameters: parameters,
+      doc: try optionalText(raw.doc, "\(place).doc", allowsLines: true), hook: functions.hook,
+      parameters: parameters,
       capabilities: Capabilities(rawValue: raw.caps), needs: Needs(rawValue: raw.needs),
       granularities: Set(Granularity.allCases.filter { raw.granularities & $0.bit != 0 }),
       weightTypes: try weightTypes(raw, hook: functions.hook, place),
@@ -240,15 +241,21 @@ extension ModuleReader {
   }
 
   /// Mandatory text that is not blank.
-  func text(_ pointer: UnsafePointer<CChar>?, _ field: String) throws(PluginError) -> String {
+  ///
+  /// - Parameter allowsLines: True for documents, which may have line breaks.
+  func text(
+    _ pointer: UnsafePointer<CChar>?, _ field: String, allowsLines: Bool = false
+  ) throws(PluginError) -> String {
     guard pointer != nil else { throw rejection("BH-24", field, "null", "text") }
-    let value = try optionalText(pointer, field, limit: Self.nameLimit)
+    let value = try optionalText(
+      pointer, field, limit: Self.nameLimit, allowsLines: allowsLines)
     try require(value.contains { !$0.isWhitespace }, "BH-24", field, "blank", "text")
     return value
   }
 
   func optionalText(
-    _ pointer: UnsafePointer<CChar>?, _ field: String, limit: Int = docLimit
+    _ pointer: UnsafePointer<CChar>?, _ field: String, limit: Int = docLimit,
+    allowsLines: Bool = false
   ) throws(PluginError) -> String {
     guard let pointer else { return "" }
     let length = strnlen(pointer, limit + 1)
@@ -258,6 +265,9 @@ extension ModuleReader {
     guard let value = String(validating: bytes, as: UTF8.self) else {
       throw rejection("BH-24", field, "not UTF-8", "UTF-8")
     }
+    try require(
+      Self.isDescriptive(value, allowsLines: allowsLines), "BH-24", field,
+      "text with a control character", Self.descriptiveExpectation(allowsLines: allowsLines))
     return value
   }
 

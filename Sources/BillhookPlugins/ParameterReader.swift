@@ -21,7 +21,7 @@ struct ParameterReader {
     let choices = try choices(raw, kind)
     let isRequired = raw.flags & BH_PARAM_REQUIRED != 0
     let descriptor = ParameterDescriptor(
-      key: key, kind: kind, doc: try module.text(raw.doc, "\(place).doc"),
+      key: key, kind: kind, doc: try module.text(raw.doc, "\(place).doc", allowsLines: true),
       unit: try module.optionalText(raw.unit, "\(place).unit", limit: ModuleReader.nameLimit),
       defaultValue: isRequired
         ? Self.emptyValue(kind) : try value(raw.def, raw.type, kind, choices: choices),

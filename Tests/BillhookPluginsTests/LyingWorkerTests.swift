@@ -60,6 +60,7 @@ import Testing
     ("\"org.example.liars\"", "\"a..b\"", "BH-25"),
     ("\"name\":\"Liar\"", "\"name\":\" \"", "BH-24"),
     ("\"name\":\"Liar\"", "\"name\":\"a\\u0000b\"", "BH-24"),
+    ("\"summary\":\"Lies.\"", "\"summary\":\"a\\u001b[2Jb\"", "BH-24"),
     ("\"name\":\"Liar\"", "\"name\":\"\(String(repeating: "n", count: 1025))\"", "BH-26"),
     ("\"doc\":\"\"", "\"doc\":\"\(String(repeating: "n", count: 65537))\"", "BH-26"),
     ("\"vendor\":\"Example\"", "\"vendor\":\"\"", "BH-24"),

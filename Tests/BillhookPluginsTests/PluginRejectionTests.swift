@@ -59,6 +59,18 @@ import Testing
     Case("NAME=\" \"", expected: #"BH-24: "plugins[0].name" is blank but must be text."#),
     Case("NAME=\"\\xff\"", expected: #"BH-24: "plugins[0].name" is not UTF-8 but must be UTF-8."#),
     Case(
+      "NAME=\"\\033[2J\"",
+      expected: """
+        BH-24: "plugins[0].name" is text with a control character but must be text without \
+        control characters.
+        """),
+    Case(
+      "DOC=\"one\\ntwo\\r\"",
+      expected: """
+        BH-24: "plugins[0].doc" is text with a control character but must be text without \
+        control characters other than line breaks.
+        """),
+    Case(
       "ID=\"broken\"",
       expected: """
         BH-25: "plugins[0].id" is "broken" but must be a reverse domain name such as \

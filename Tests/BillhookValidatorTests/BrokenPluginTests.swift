@@ -56,6 +56,7 @@ import Testing
     descriptor("FIRST_PLUGIN=NULL", "magic-version"),
     descriptor("VENDOR=\" \"", "descriptor-strings"),
     descriptor("NAME=\"\\xff\"", "descriptor-strings"),
+    descriptor("NAME=\"\\033[2J\"", "descriptor-strings"),
     descriptor("ID=\"nodots\"", "descriptor-strings"),
     descriptor("N_PLUGINS=2", "descriptor-strings"),
     descriptor("KEY=\"Bad Key\"", "params-schema"),

@@ -59,7 +59,7 @@ struct DescriptionCheck {
     try identifier(plugin.id, "\(place).id")
     try text(plugin.name, "\(place).name")
     try text(plugin.summary, "\(place).summary")
-    try bounded(plugin.doc, "\(place).doc")
+    try bounded(plugin.doc, "\(place).doc", allowsLines: true)
     try require(plugin.plain == nil, "BH-29", "\(place).plain", "plain functions", "none")
     let caps = plugin.capabilities.rawValue
     let unknown = caps & ~0xFFFF_FFFF & ~Capabilities.mustUnderstand.rawValue
@@ -104,7 +104,7 @@ struct DescriptionCheck {
     try require(
       ModuleReader.isKey(parameter.key), "BH-27", "\(place).key", quoted(parameter.key),
       "made of a-z, 0-9, \"-\" and \"_\"")
-    try text(parameter.doc, "\(place).doc", limit: ModuleReader.nameLimit)
+    try text(parameter.doc, "\(place).doc", allowsLines: true)
     try bounded(parameter.unit, "\(place).unit", limit: ModuleReader.nameLimit)
     let range = parameter.range
     try require(
@@ -185,20 +185,23 @@ struct DescriptionCheck {
   }
 
   private func text(
-    _ value: String, _ field: String, limit: Int = ModuleReader.nameLimit
+    _ value: String, _ field: String, allowsLines: Bool = false
   ) throws(PluginError) {
-    try bounded(value, field, limit: limit)
+    try bounded(value, field, limit: ModuleReader.nameLimit, allowsLines: allowsLines)
     try require(value.contains { !$0.isWhitespace }, "BH-24", field, "blank", "text")
   }
 
   private func bounded(
-    _ value: String, _ field: String, limit: Int = ModuleReader.docLimit
+    _ value: String, _ field: String, limit: Int = ModuleReader.docLimit, allowsLines: Bool = false
   ) throws(PluginError) {
     try require(
       value.utf8.count <= limit, "BH-26", field, "longer than \(limit) bytes",
       "at most \(limit) bytes")
-    // No C string holds one, so it cannot have been the library's.
-    try require(!value.utf8.contains(0), "BH-24", field, "text with a zero byte", "text")
+    // Among them the zero byte, which no C string holds, so it cannot have been the library's.
+    try require(
+      ModuleReader.isDescriptive(value, allowsLines: allowsLines), "BH-24", field,
+      "text with a control character",
+      ModuleReader.descriptiveExpectation(allowsLines: allowsLines))
   }
 
   private func list(_ count: Int, _ field: String) throws(PluginError) {

@@ -222,9 +222,9 @@ final class WorkerInstance: @unchecked Sendable {
     let error = reader.text(limit: WorkerProtocol.messageLimit)
     context.record(
       .init(
-        status: failed < 0 ? failed : BH_E_INTERNAL, message: message,
+        status: failed < 0 ? failed : BH_E_INTERNAL, message: message.map { printable($0) },
         floatingPoint: changed ? (before, after) : nil,
-        error: error.flatMap { PluginJSON.decode(PluginError.self, [UInt8]($0.utf8)) }))
+        error: error.flatMap { PluginJSON.error([UInt8]($0.utf8)) }))
     return status
   }
 

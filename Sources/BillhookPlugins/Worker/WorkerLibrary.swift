@@ -130,10 +130,11 @@ final class WorkerLibrary: @unchecked Sendable {
         }
         return
       }
-      observer.log(id, PluginObserver.LogLevel(rawValue: level) ?? .info, text)
+      observer.log(id, PluginObserver.LogLevel(rawValue: level) ?? .info, printable(text))
     case .progress(let plugin, let fraction, let text):
       guard known.indices.contains(plugin), !fraction.isNaN else { return }
-      observer.progress(known[plugin].descriptor.id, min(max(fraction, 0), 1), text)
+      observer.progress(
+        known[plugin].descriptor.id, min(max(fraction, 0), 1), printable(text))
     }
   }
 
@@ -197,7 +198,9 @@ final class WorkerLibrary: @unchecked Sendable {
       } else {
         "it ended its worker process with exit status \(end.exitCode)"
       }
-    if let last = end.output.split(separator: "\n").last { text += "; it wrote \"\(last)\"" }
+    if let last = end.output.split(separator: "\n").last {
+      text += "; it wrote \"\(printable(String(last)))\""
+    }
     return text
   }
 

@@ -224,7 +224,7 @@ final class WorkerProcess: @unchecked Sendable {
     case .refused:
       let all = takePieces(received.payload)
       let error =
-        PluginJSON.decode(PluginError.self, all)
+        PluginJSON.error(all)
         ?? .cannotLoad(path: path(received.number), reason: "it does not say why")
       state.withLock { $0.loadings[received.number] = .refused(error) }
     case .confined:

@@ -154,4 +154,24 @@ enum PluginJSON {
   static func decode<T: Decodable>(_ type: T.Type, _ bytes: [UInt8]) -> T? {
     try? decoder.decode(type, from: Data(bytes))
   }
+
+  /// A worker's error, with texts that are printable: its values may be a plugin's.
+  static func error(_ bytes: [UInt8]) -> PluginError? {
+    // In our own encoding nothing is left of how the worker wrote it.
+    guard let given = decode(PluginError.self, bytes), let data = try? encoder.encode(given),
+      let object = try? JSONSerialization.jsonObject(with: data),
+      let clean = try? JSONSerialization.data(withJSONObject: printableTexts(object))
+    else { return nil }
+    return decode(PluginError.self, [UInt8](clean))
+  }
+
+  private static func printableTexts(_ value: Any) -> Any {
+    switch value {
+    // Paths are long, and the message bounds them all.
+    case let text as String: printable(text, limit: WorkerProtocol.messageLimit)
+    case let list as [Any]: list.map(printableTexts)
+    case let object as [String: Any]: object.mapValues(printableTexts)
+    default: value
+    }
+  }
 }
