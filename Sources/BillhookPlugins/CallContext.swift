@@ -20,6 +20,8 @@ final class CallContext: @unchecked Sendable {
   let layer: LayerContext?
   /// The call that a task belongs to: its failure is the call's.
   private let parent: CallContext?
+  /// The function of the call, for ``FaultMark``. Safety: set before the call has any tasks.
+  private var function: StaticString
   private let failure = Mutex<Failure?>(nil)
   private let blocks = Mutex<[UInt]>([])
 
@@ -28,6 +30,7 @@ final class CallContext: @unchecked Sendable {
     self.seed = seed
     self.layer = layer
     self.parent = parent
+    function = parent?.function ?? "call"
   }
 
   deinit { freeScratch() }
@@ -46,27 +49,28 @@ final class CallContext: @unchecked Sendable {
   /// - Returns: The status: `BH_OK`, `BH_SKIP` or another remark.
   @discardableResult
   func run(
-    _ function: String, _ body: (UnsafeMutablePointer<bh_call>) -> bh_status
+    _ function: StaticString, _ body: (UnsafeMutablePointer<bh_call>) -> bh_status
   ) throws(PluginError) -> bh_status {
+    self.function = function
     let status = timed(function) { enter(body) }
     guard let failed = failure.withLock({ $0 }) ?? Self.failure(status) else { return status }
     if let error = failed.error { throw error }
     if let change = failed.floatingPoint {
       throw .changedFloatingPoint(
-        plugin: plugin.descriptor.id, function: function, layer: layer?.name,
+        plugin: plugin.descriptor.id, function: function.description, layer: layer?.name,
         before: change.before, after: change.after)
     }
     throw .failed(
-      plugin: plugin.descriptor.id, function: function, layer: layer?.name, status: failed.status,
-      message: failed.message)
+      plugin: plugin.descriptor.id, function: function.description, layer: layer?.name,
+      status: failed.status, message: failed.message)
   }
 
   /// Tells the observer how long a call was, if it wants to know.
-  private func timed(_ function: String, _ call: () -> bh_status) -> bh_status {
+  private func timed(_ function: StaticString, _ call: () -> bh_status) -> bh_status {
     guard let called = plugin.observer.called else { return call() }
     let start = ContinuousClock.now
     let status = call()
-    called(plugin.descriptor.id, function, ContinuousClock.now - start)
+    called(plugin.descriptor.id, function.description, ContinuousClock.now - start)
     return status
   }
 
@@ -78,7 +82,9 @@ final class CallContext: @unchecked Sendable {
     call.host = HostTable.pointer
     call.host_data = Unmanaged.passUnretained(self).toOpaque()
     let before = bh_fp_state()
+    let earlier = FaultMark.enter(plugin.markedName, function)
     let status = withExtendedLifetime(self) { withUnsafeMutablePointer(to: &call) { body($0) } }
+    FaultMark.leave(earlier)
     let after = bh_fp_state()
     freeScratch()
     guard after != before else { return status }

@@ -53,7 +53,11 @@ final class ModuleLifetime: Sendable {
       case .failed(let status): return status
       case .new: break
       }
+      let name = cString(id)
+      let earlier = FaultMark.enter(name, "init")
       let status = initialize.map { $0(HostTable.pointer) } ?? BH_OK
+      FaultMark.leave(earlier)
+      name.deallocate()
       if status < 0 {
         state = .failed(status)
         return status

@@ -15,6 +15,12 @@ enum ModuleLoader {
     }
     let path = file.path
     let handle = try open(file)
+    let name = cString(path)
+    let earlier = FaultMark.enter(name, "billhook_module_v1")
+    defer {
+      FaultMark.leave(earlier)
+      name.deallocate()
+    }
     let before = bh_fp_state()
     guard let symbol = dlsym(handle, "billhook_module_v1") else {
       throw .rejected(
@@ -35,6 +41,12 @@ enum ModuleLoader {
 
   /// Opens a library and what it brings along.
   static func open(_ file: LibraryFile) throws(PluginError) -> UnsafeMutableRawPointer {
+    let name = cString(file.path)
+    let earlier = FaultMark.enter(name, "load")
+    defer {
+      FaultMark.leave(earlier)
+      name.deallocate()
+    }
     let before = bh_fp_state()
     for dependency in file.dependencies { _ = try open(dependency, of: file) }
     let handle = try open(file.loadPath ?? file.path, of: file)

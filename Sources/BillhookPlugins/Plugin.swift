@@ -10,6 +10,8 @@ public final class Plugin: @unchecked Sendable {
   let observer: PluginObserver
   /// Where the plugin runs; nil for this process.
   let worker: WorkerLibrary.Remote?
+  /// The id for ``FaultMark``; nil for a plugin in a worker.
+  let markedName: UnsafePointer<CChar>?
 
   /// Where the plugin's code runs.
   public var isolation: Isolation { worker?.library.isolation ?? .inproc }
@@ -24,7 +26,10 @@ public final class Plugin: @unchecked Sendable {
     self.entry = entry
     self.observer = observer
     self.worker = worker
+    markedName = worker == nil ? UnsafePointer(cString(descriptor.id)) : nil
   }
+
+  deinit { markedName?.deallocate() }
 
   func observed(by observer: PluginObserver) -> Plugin {
     Plugin(descriptor: descriptor, entry: entry, observer: observer, worker: worker)

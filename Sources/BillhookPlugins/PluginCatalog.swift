@@ -236,6 +236,7 @@ public final class PluginCatalog: Sendable {
     let plugins: [Plugin]
     if isolation == .inproc {
       let copy = try LibraryStore(settings.home).copy(file, strictly: false)
+      FaultMark.install()
       plugins = try ModuleLoader.load(copy).map { $0.observed(by: observer) }
     } else {
       let library = try WorkerLibrary(file, isolation, settings, known: known, observer: observer)

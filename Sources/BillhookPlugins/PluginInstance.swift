@@ -19,7 +19,11 @@ final class PluginInstance {
     self.pointer = pointer
   }
 
-  deinit { plugin.entry.destroy(pointer) }
+  deinit {
+    let earlier = FaultMark.enter(plugin.markedName, "destroy")
+    plugin.entry.destroy(pointer)
+    FaultMark.leave(earlier)
+  }
 
   var id: String { plugin.descriptor.id }
 

@@ -8,7 +8,7 @@ extension Quantizer {
   ///
   /// Errors are values here, so that the closures that lend memory need not be typed by them.
   func run(
-    _ function: String, _ layer: LayerContext, _ shape: [Int],
+    _ function: StaticString, _ layer: LayerContext, _ shape: [Int],
     _ body: (UnsafeMutablePointer<bh_call>, UnsafePointer<bh_layer>) -> bh_status
   ) -> PluginError? {
     let context = instance.context(layer)
@@ -23,7 +23,8 @@ extension Quantizer {
   }
 
   func run(
-    _ function: String, _ layer: LayerContext, _ shape: [Int], _ layout: QuantizationLayout,
+    _ function: StaticString, _ layer: LayerContext, _ shape: [Int],
+    _ layout: QuantizationLayout,
     _ body: (
       UnsafeMutablePointer<bh_call>, UnsafePointer<bh_layer>, UnsafePointer<bh_qlayout>
     ) -> bh_status

@@ -24,6 +24,10 @@
 
 #include "billhook/billhook.h"
 
+#ifndef EXIT_CODE
+#define EXIT_CODE 3
+#endif
+
 enum { GOOD, SEGFAULT, ABORT, EXIT, HANG, FORK, EXEC, MEMORY, PAST_END, BEFORE_START, FAR, INPUT,
        FLUSH, OPEN, SOCKET, SIGNAL, LIMIT, LOG, RANDOM, ONCE, HANG_IN_DESTROY,
        ABORT_IN_DESTROY, TERMINATE, CHMOD, CHOWN, TOUCH, RAISE_LIMIT, DEATH_SIGNAL, SHARED, ATTACH,
@@ -79,7 +83,7 @@ static bh_status score(void *self, bh_call *call, const bh_layer *layer, const b
     case ABORT:
       fputs("last words\n", stderr);
       abort();
-    case EXIT: exit(3);
+    case EXIT: exit(EXIT_CODE);
     case HANG:
       for (;;) sleep(1);
     case FORK: {

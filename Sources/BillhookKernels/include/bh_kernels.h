@@ -4,6 +4,7 @@
 
 #include "bh_activation.h"
 #include "bh_codebook.h"
+#include "bh_fault_mark.h"
 #include "bh_fp_state.h"
 #include "bh_half.h"
 #include "bh_loss.h"

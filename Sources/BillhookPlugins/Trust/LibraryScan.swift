@@ -49,6 +49,7 @@ struct LibraryScan {
 
   private func here(_ file: LibraryFile) throws(PluginError) -> [PluginDescription] {
     let copy = try LibraryStore(settings.home).copy(file, strictly: false)
+    FaultMark.install()
     let found = try ModuleLoader.load(copy).map {
       PluginDescription(descriptor: $0.descriptor, functions: $0.entry.functionNames)
     }
