@@ -131,6 +131,15 @@ import Testing
     #expect(lines == Set(expected))
   }
 
+  @Test func `each test is named under its rule in the description of the ABI`() throws {
+    let docs = try String(contentsOfFile: "\(packageFolder)/docs/abi.md", encoding: .utf8)
+    let rules = docs.components(separatedBy: "\n- **")
+    for test in ConformanceTest.all {
+      let rule = try #require(rules.first { $0.hasPrefix(test.rule) }, "\(test.rule)")
+      #expect(rule.contains(test.name), "\(test.rule) does not name \(test.name)")
+    }
+  }
+
   @Test func `fuzzing finds what crashes, and its seed shows it again`() throws {
     let library = try compiledPlugin(
       "Tests/BrokenPlugins/conformance_scorer.c", defines: ["BREAK=EMPTY_CRASHES"])
