@@ -7,6 +7,14 @@ public enum ValidatorError: Error, Equatable, CustomStringConvertible {
   case cannotFuzz(library: String, reason: String)
   case noSuchPlugin(id: String, library: String, known: [String])
 
+  /// True for a mistake in what was asked for, as opposed to a validation that went wrong.
+  public var isUsage: Bool {
+    switch self {
+    case .notAPattern, .unknownTest, .noSuchPlugin: true
+    case .cannotStart, .cannotWrite, .cannotFuzz: false
+    }
+  }
+
   public var description: String {
     switch self {
     case .cannotStart(let program, let reason):

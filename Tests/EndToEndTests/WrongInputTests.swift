@@ -44,6 +44,21 @@ import Testing
           + "another kind; copy or export it again.\n"))
   }
 
+  @Test func `plugin validate takes an unknown id and a bad pattern for usage errors`() throws {
+    let library = try compiledPlugin("Tests/BrokenPlugins/conformance_loss.c")
+    try expect(
+      "plugin validate \(library) --id nobody", code: 2,
+      says: """
+        The library "\(library)" has no plugin "nobody"; it has "org.example.broken.loss".
+        """)
+    let pattern = try BillhookProcess(
+      "plugin", "validate", library, "--include", "(", folder: folder.path)
+    #expect(pattern.code == 2)
+    #expect(
+      pattern.errors.hasPrefix("billhook: error: \"(\" is not a regular expression: "),
+      "\(pattern.errors)")
+  }
+
   @Test func `a file of another kind is said`() throws {
     _ = folder.file("empty.onnx", [])
     try expect(

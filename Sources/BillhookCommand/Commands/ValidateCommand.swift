@@ -60,7 +60,8 @@ struct ValidateCommand: ParsableCommand {
       return
     }
     if let reproduce, let id {
-      if let finding = try Fuzzer.reproduce(paths[0], id: id, seed: reproduce) {
+      let finding = try asUsage { try Fuzzer.reproduce(paths[0], id: id, seed: reproduce) }
+      if let finding {
         Terminal.out("fail: \(finding)")
         throw ExitCode(1)
       }
@@ -75,7 +76,7 @@ struct ValidateCommand: ParsableCommand {
     options.seed = seed.seed
     options.timeoutSeconds = timeout
     options.isInProcess = inProcess
-    let report = try ConformanceRunner(options).run(paths)
+    let report = try asUsage { try ConformanceRunner(options).run(paths) }
     if let json { try AtomicFile.write(try report.json(), to: json) }
     if let junit { try AtomicFile.write(report.junit(), to: junit) }
     Terminal.out(report.text(onlyFailed: onlyFailed))
@@ -102,8 +103,9 @@ struct FuzzCommand: ParsableCommand {
   var timeout: Double = 60
 
   func run() throws {
-    let (findings, count) = try Fuzzer(timeoutSeconds: timeout)
-      .run(path, id: id, duration: duration, seed: seed.seed)
+    let (findings, count) = try asUsage {
+      try Fuzzer(timeoutSeconds: timeout).run(path, id: id, duration: duration, seed: seed.seed)
+    }
     for finding in findings {
       Terminal.out("\(finding.status.rawValue) \(finding.plugin): \(finding.message)")
       Terminal.out("        seed \(finding.seed); again: \(finding.command)")
@@ -149,3 +151,13 @@ struct ConformanceSeed: ParsableArguments {
 }
 
 extension ConformanceLevel: ExpressibleByArgument {}
+
+/// Turns a question for what there is not into a usage error: exit code 2, as for unknown options.
+private func asUsage<R>(_ body: () throws -> R) throws -> R {
+  do {
+    return try body()
+  } catch let error as ValidatorError where error.isUsage {
+    Terminal.error("billhook: error: \(error)")
+    throw ExitCode(2)
+  }
+}
