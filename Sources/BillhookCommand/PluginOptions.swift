@@ -23,7 +23,10 @@ struct PluginOptions: ParsableArguments {
   @Option(help: "When a plugin in a worker crashes or hangs: stop or skip-layer.")
   var onPluginCrash = CrashPolicy.stop
 
-  @Option(help: .init("Wall time of one call of a plugin in a worker.", valueName: "seconds"))
+  @Option(
+    help: .init(
+      "Wall time of one call of a plugin in a worker, and at most of loading one.",
+      valueName: "seconds"))
   var callTimeout = WorkerLimits().callSeconds
 
   func validate() throws {
@@ -37,7 +40,7 @@ struct PluginOptions: ParsableArguments {
     settings.onlyBuiltIns = noPlugins
     settings.onlyMatching = pluginsOnly
     settings.crashPolicy = onPluginCrash
-    settings.limits.callSeconds = callTimeout
+    settings.limits = WorkerLimits(callTimeout: callTimeout)
     settings.ask = { path, sha256 in
       Terminal.confirm("billhook: run the plugin \"\(path)\" (SHA-256 \(sha256)) in a worker?")
     }

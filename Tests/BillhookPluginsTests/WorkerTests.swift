@@ -228,6 +228,14 @@ func crashing(
     #expect(try mild.plugin(path, hook: .scorer).isolation == .worker)
   }
 
+  @Test func `loading may take as long as a call, and at most a minute`() {
+    #expect(WorkerLimits().loadSeconds == 60)
+    #expect(WorkerLimits(callTimeout: 600) == WorkerLimits())
+    let short = WorkerLimits(callTimeout: 3)
+    #expect(short.callSeconds == 3)
+    #expect(short.loadSeconds == 3)
+  }
+
   @Test func `a missing worker program is an error, never a call in this process`() throws {
     var settings = try separateSettings()
     settings.workerPath = "/nonexistent/billhook-worker"

@@ -66,6 +66,13 @@ public struct WorkerLimits: Sendable, Equatable {
     self.loadSeconds = loadSeconds
     self.memoryBytes = memoryBytes
   }
+
+  /// The usual limits with another time of one call: who expects calls to be shorter than a library
+  /// may take to load does not want to wait longer for that either.
+  public init(callTimeout seconds: Double) {
+    self.init(callSeconds: seconds)
+    loadSeconds = min(loadSeconds, seconds)
+  }
 }
 
 /// What happens to a run when a plugin in a worker crashes or hangs.
