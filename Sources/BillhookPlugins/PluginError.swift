@@ -207,7 +207,7 @@ extension PluginError {
       """
       Plugin "\(plugin)" breaks rule BH-08 in "\(function)"\(on(layer)): the floating-point mode \
       was 0x\(String(before, radix: 16)) and is 0x\(String(after, radix: 16)) after it (it was set \
-      back). Build the plugin without -ffast-math.
+      back). \(adviceOnFloatingPoint(before ^ after))
       """
     case .noState(let plugin, let function):
       "Plugin \"\(plugin)\" has no \"\(function)\"; it keeps nothing from one call to the next."
@@ -246,6 +246,19 @@ extension PluginError {
     default: ""
     }
   }
+}
+
+/// What helps against changed control bits of the floating-point unit.
+private func adviceOnFloatingPoint(_ changed: UInt64) -> String {
+  #if arch(arm64)
+    let flushing: UInt64 = 1 << 24  // FZ of FPCR
+  #else
+    let flushing: UInt64 = 0x8040  // FTZ and DAZ of MXCSR
+  #endif
+  // These are what a library sets that was linked with -ffast-math; nobody sets them by hand.
+  return changed & ~flushing == 0
+    ? "Build the plugin without -ffast-math."
+    : "Restore it before you return (fesetround, feenableexcept)."
 }
 
 /// A reason may end with a question.

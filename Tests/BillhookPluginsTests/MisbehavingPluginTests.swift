@@ -55,6 +55,27 @@ import Testing
     }
   #endif
 
+  #if arch(x86_64)
+    @Test(arguments: [
+      (0x9F80, "Build the plugin without -ffast-math."),
+      (0x9FC0, "Build the plugin without -ffast-math."),
+      (0x5F80, "Restore it before you return (fesetround, feenableexcept)."),
+      (0x1D80, "Restore it before you return (fesetround, feenableexcept)."),
+      (0xDF80, "Restore it before you return (fesetround, feenableexcept)."),
+    ] as [(UInt64, String)])
+    func `the advice against a changed floating-point mode fits what changed`(
+      after: UInt64, advice: String
+    ) {
+      let error = PluginError.changedFloatingPoint(
+        plugin: "org.example.one", function: "score", layer: nil, before: 0x1F80, after: after)
+      #expect(
+        error.description == """
+          Plugin "org.example.one" breaks rule BH-08 in "score": the floating-point mode was \
+          0x1f80 and is 0x\(String(after, radix: 16)) after it (it was set back). \(advice)
+          """)
+    }
+  #endif
+
   @Test func `an unsupported granularity names those that work`() throws {
     let scorer = try misbehaving("scorer", .scorer).makeScorer()
     #expect(

@@ -49,7 +49,8 @@ extension ConformanceTest {
         let observation = try exercise.runAlone(plugin)
         try subject.require(
           !observation.hasChangedFloatingPoint,
-          "\(exercise.label) changes the floating-point mode; build without -ffast-math")
+          "\(exercise.label) changes the floating-point mode; restore it before you return, or "
+            + "build without -ffast-math")
       }
     },
     ConformanceTest(
