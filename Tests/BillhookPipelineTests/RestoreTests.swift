@@ -84,6 +84,19 @@ import Testing
       """)
   }
 
+  @Test(arguments: ["opaque", "packed", "custom"])
+  func `a quantized checkpoint has as many parameters as the one before`(form: String) throws {
+    try quantize(["w": StoredFormatsTests.weight, "b": Tensor([1, 2] as [Float])], form)
+    let before = try CheckpointCost(path: folder("original.safetensors"))
+    let after = try CheckpointCost(path: packed)
+    #expect(before.parameters == StoredFormatsTests.weight.count + 2)
+    #expect(after.parameters == before.parameters)
+    #expect(after.layers.allSatisfy { !$0.name.hasPrefix("w.") || $0.parameters == 0 })
+    // A shape that no tensor has is not believed.
+    try replace("\"shape\":[", "\"shape\":[9000000000000000000,")
+    _ = try CheckpointCost(path: packed)
+  }
+
   private func expectRefused(
     _ path: String, _ sentence: String, at location: SourceLocation = #_sourceLocation
   ) {

@@ -122,6 +122,9 @@ struct CheckpointJob {
 }
 
 /// Tensors of a checkpoint as if they were layers.
+///
+/// A quantized tensor has as many parameters as it has values, however they are packed, and what
+/// belongs to it (scales, zero points, a table) are none: they can be compared with those before.
 struct CheckpointCost {
   var parameters = 0
   var sparsity: Double
@@ -130,18 +133,37 @@ struct CheckpointCost {
   init(path: String) throws(FormatError) {
     var elements = 0
     var allZeros = 0
-    for (name, tensor) in try SafetensorsFile.read(path: path).tensors {
-      let zeros = Self.zeroCount(tensor)
-      parameters += tensor.count
-      elements += tensor.count
+    let file = try SafetensorsFile.read(path: path)
+    // Who cannot read the layouts still sees the tensors.
+    let layouts = (try? file.storedLayouts(path: path)) ?? [:]
+    let parts = Set(layouts.keys.flatMap { ["\($0).scale", "\($0).zero_point", "\($0).table"] })
+    for (name, tensor) in file.tensors {
+      let count =
+        parts.contains(name)
+        ? 0 : layouts[name].flatMap { Self.elementCount($0.shape) } ?? tensor.count
+      // Of what is packed the zeros cannot be seen.
+      let zeros = count == tensor.count ? Self.zeroCount(tensor) : 0
+      parameters += count
+      elements += count
       allZeros += zeros
       layers.append(
         LayerCost(
           name: name, op: "", shape: tensor.shape, elementType: "\(tensor.elementType)",
-          parameters: tensor.count, macs: 0, zeros: zeros))
+          parameters: count, macs: 0, zeros: zeros))
       tensor.discardPages()
     }
     sparsity = elements > 0 ? Double(allZeros) / Double(elements) : 0
+  }
+
+  /// The elements of a shape; nil for one that no tensor has: the file may say anything.
+  private static func elementCount(_ shape: [Int]) -> Int? {
+    var count = 1
+    for size in shape {
+      let (product, isTooLarge) = count.multipliedReportingOverflow(by: size)
+      guard size >= 0, !isTooLarge, product < 1 << 47 else { return nil }
+      count = product
+    }
+    return count
   }
 
   /// Elements whose bits are all zero, or that are negative zero.
