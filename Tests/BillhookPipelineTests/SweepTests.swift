@@ -157,6 +157,14 @@ import Testing
         Cannot sweep. Distillation needs data to learn from, other than what is measured on: name \
         it with --calibration.
         """)
+    var unmeasured = try sweep(scorers: ["org.billhook.activation.wanda"])
+    unmeasured.calibration = nil
+    #expect(
+      sentence { _ = try run(unmeasured) } == """
+        Cannot sweep. The scorer "org.billhook.activation.wanda" needs in_sq_norm, which take data \
+        to measure: set data.calibration or data.train (on the command line --data, of sweep \
+        --calibration).
+        """)
     #expect(!folder.names.contains("out"))
   }
 }

@@ -11,6 +11,8 @@ internal import Foundation
 struct RecipeCheck {
   let file: RecipeFile
   let catalog: PluginCatalog
+  /// How who has no recipe names data; a sweep's "--data" is what it evaluates on.
+  private static let dataOption = "on the command line --data, of sweep --calibration"
   private let loader = DataLoader()
   private let list = ProblemList()
 
@@ -149,8 +151,8 @@ struct RecipeCheck {
         note(
           path,
           "Static quantization needs data for the ranges of activations: set "
-            + "data.calibration or data.train (on the command line --data), or use the mode "
-            + "dynamic or weight-only.")
+            + "data.calibration or data.train (\(Self.dataOption)), or use the mode dynamic or "
+            + "weight-only.")
       }
       checkPatterns(stage.include, stage.exclude, path, graph)
     case .evaluate:
@@ -251,7 +253,7 @@ struct RecipeCheck {
         note(
           "\(path).scorer",
           "The scorer \"\(descriptor.id)\" needs \(needs.names.joined(separator: ", ")), which take "
-            + "data to measure: set data.calibration or data.train (on the command line --data).")
+            + "data to measure: set data.calibration or data.train (\(Self.dataOption)).")
       }
       if let graph, !needs.isDisjoint(with: .gradients) {
         do {
@@ -289,7 +291,7 @@ struct RecipeCheck {
       note(
         "\(path).loss",
         "The loss \"\(descriptor.id)\" needs labels, which the training data \"\(source)\" does not "
-          + "have: set data.train to labelled data (on the command line --data).")
+          + "have: set data.train to labelled data (\(Self.dataOption)).")
     }
     if hasTeacher, needs.isDisjoint(with: [.labels, .features]) {
       checkWithoutLabels(resolved, path)
