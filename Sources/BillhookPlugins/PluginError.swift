@@ -314,16 +314,8 @@ extension PluginError {
       The plugin "\(path)" looks for libraries in "\(folder)", which worker-strict does not allow; \
       put them beside it and link with -rpath '$ORIGIN'.
       """
-    case .crashed(let plugin, let function, let layer, let how):
-      """
-      Plugin "\(plugin)" crashed in "\(function)"\(on(layer)): \(how). This process and all \
-      finished work are unharmed.
-      """
-    case .timedOut(let plugin, let function, let layer, let seconds):
-      """
-      Plugin "\(plugin)" did not return from "\(function)"\(on(layer)) within \(plain(seconds)) \
-      seconds and was stopped. This process and all finished work are unharmed.
-      """
+    case .crashed, .timedOut:
+      "\(lastingDescription) This process and all finished work are unharmed."
     case .wroteOutside(let plugin, let function, let layer):
       """
       Plugin "\(plugin)" breaks rule BH-03 in "\(function)"\(on(layer)): it wrote outside of its \
@@ -339,6 +331,20 @@ extension PluginError {
       Plugin "\(plugin)" crashed earlier, and what it had observed is lost; start the stage again.
       """
     default: ""
+    }
+  }
+
+  /// What happened, without what is true of this process alone: for who reads it later.
+  var lastingDescription: String {
+    switch self {
+    case .crashed(let plugin, let function, let layer, let how):
+      "Plugin \"\(plugin)\" crashed in \"\(function)\"\(on(layer)): \(how)."
+    case .timedOut(let plugin, let function, let layer, let seconds):
+      """
+      Plugin "\(plugin)" did not return from "\(function)"\(on(layer)) within \(plain(seconds)) \
+      seconds and was stopped.
+      """
+    default: description
     }
   }
 

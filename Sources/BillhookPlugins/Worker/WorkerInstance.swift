@@ -178,7 +178,7 @@ final class WorkerInstance: @unchecked Sendable {
         guard mayRepeat, !isRepeated else {
           if isRepeated {
             library.settings.quarantine.add(
-              library.file, stage: entry.name, reason: error.description, output: end.output)
+              library.file, stage: entry.name, reason: error.lastingDescription, output: end.output)
           }
           throw error
         }

@@ -151,7 +151,7 @@ final class WorkerLibrary: @unchecked Sendable {
     if process.isOverdue, servesCalls || now.loadings[library] == nil {
       let error = PluginError.timedOut(
         plugin: file.name, function: "load", layer: nil, seconds: settings.limits.loadSeconds)
-      settings.quarantine.add(file, stage: "load", reason: error.description, output: "")
+      settings.quarantine.add(file, stage: "load", reason: error.lastingDescription, output: "")
       throw error
     }
     if isolation == .workerStrict, let confinement = now.confinement,
@@ -176,7 +176,8 @@ final class WorkerLibrary: @unchecked Sendable {
       }
       if let failure = process.failedProbe(file, end) { throw failure }
       let error = crash(end, file.name, "load", nil)
-      settings.quarantine.add(file, stage: "load", reason: error.description, output: end.output)
+      settings.quarantine.add(
+        file, stage: "load", reason: error.lastingDescription, output: end.output)
       throw error
     }
   }
