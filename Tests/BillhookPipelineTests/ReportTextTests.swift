@@ -1,5 +1,6 @@
 import BillhookCompression
 import BillhookPipeline
+import BillhookPlugins
 import BillhookTestSupport
 import Foundation
 import Testing
@@ -14,6 +15,15 @@ import Testing
     let report = try report()
     #expect(try JSONDecoder().decode(Report.self, from: report.json()) == report)
     #expect(try report.json() == report.json())
+  }
+
+  @Test func `whole numbers have ranges of whole numbers`() throws {
+    let listing = try PluginListing.find("affine-int8", hook: .quantizer, in: PluginCatalog())
+    let ranges = listing.parameters.map { "\($0.key) \($0.range ?? "-")" }
+    #expect(ranges.contains("weight_bits 2...8"))
+    #expect(ranges.contains("block_size 1...65536"))
+    let scorer = try PluginListing.find("magnitude", hook: .scorer, in: PluginCatalog())
+    #expect(scorer.parameters.map(\.range) == ["0.1...8.0"])
   }
 
   /// A report of a run that never was: read from JSON, as a program would.

@@ -56,11 +56,15 @@ public struct PluginListing: Sendable, Codable, Equatable {
       let low = parameter.range.lowerBound
       let high = parameter.range.upperBound
       let isOpen = low == -.infinity && high == .infinity
+      let isWhole = parameter.kind == .int || parameter.kind == .ints
+      func bound(_ value: Double) -> String {
+        isWhole ? Int64(exactly: value).map { "\($0)" } ?? "\(value)" : "\(value)"
+      }
       return Parameter(
         key: parameter.key, kind: parameter.kind.rawValue,
         standard: parameter.isRequired ? "" : parameter.defaultValue.description,
-        range: isOpen ? nil : "\(low)...\(high)", choices: parameter.choices, unit: parameter.unit,
-        isRequired: parameter.isRequired, doc: parameter.doc)
+        range: isOpen ? nil : "\(bound(low))...\(bound(high))", choices: parameter.choices,
+        unit: parameter.unit, isRequired: parameter.isRequired, doc: parameter.doc)
     }
   }
 
