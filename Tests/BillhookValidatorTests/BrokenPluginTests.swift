@@ -127,6 +127,7 @@ import Testing
     scorer("FILE_LEFT", "process-state"),
     scorer("THREAD_LEFT", "no-own-threads"),
     scorer("PRINTS", "no-stdout"),
+    scorer("LOAD_PRINTS", "no-stdout"),
     scorer("FAILS_SILENTLY", "error-text"),
     // State
     scorer("SAVES_ADDRESS", "state-roundtrip", observes: true),

@@ -20,7 +20,8 @@
 enum {
   NOTHING,
   // The library
-  LOAD_THREAD, LOAD_ENVIRONMENT, LOAD_DESCRIPTOR, LOAD_SIGNAL, ENTRY_CHANGES, INIT_FAILS,
+  LOAD_THREAD, LOAD_ENVIRONMENT, LOAD_DESCRIPTOR, LOAD_SIGNAL, LOAD_PRINTS, ENTRY_CHANGES,
+  INIT_FAILS,
   EXTENSION_FOR_ALL, EXTENSION_BY_PREFIX, NAME_CHANGES, EXACT_SIZES, FOLLOWS_NEXT,
   NEEDS_EXTENSION, MISSING_EXTENSION_IS_INTERNAL,
   // Instances
@@ -89,6 +90,7 @@ __attribute__((constructor)) static void loaded(void) {
   if (BREAKS(LOAD_ENVIRONMENT)) setenv("BILLHOOK_BROKEN", "1", 1);
   if (BREAKS(LOAD_DESCRIPTOR)) open("/dev/zero", O_RDONLY);
   if (BREAKS(LOAD_SIGNAL)) signal(SIGUSR1, on_signal);
+  if (BREAKS(LOAD_PRINTS)) puts("broken: loaded");
 }
 
 static inline void disturb_process(void) {
