@@ -72,6 +72,9 @@ import Testing
     #expect(report.results.map(\.test) == ["shapes"])
     #expect(report.leftOut.count == ConformanceTest.all.count - 1)
     #expect(report.leftOut.contains("fp-env"))
+    #expect(report.text().contains("\nNot run: \(report.leftOut.count) tests.\n"))
+    let few = ConformanceReport(level: .core, seed: 1, leftOut: ["large", "fp-env"])
+    #expect(few.text() == "Not run: large, fp-env.\nLevel core: no test ran.")
   }
 
   @Test func `an id that the library lacks, and a pattern that is none, are errors`() throws {
