@@ -56,7 +56,22 @@ import Testing
     return result
   }
 
-  @Test(arguments: [(4, 1), (1, 4), (2, 3), (3, 5), (100, 100)])
+  @Test func `a ratio that takes no block is an error`() throws {
+    var sentence = ""
+    do {
+      _ = try prune(
+        Graph.smallResidual(width: 8), scorer: scorer("magnitude"),
+        settings: PruneSettings(
+          granularity: .block, block: BlockShape(outputs: 100, inputs: 100), ratio: 0.5,
+          scope: .layer))
+    } catch { sentence = "\(error)" }
+    #expect(
+      sentence
+        == "Nothing was pruned: the ratio 0.5 takes none of the 1 blocks that are ranked together. "
+        + "Choose a larger ratio.")
+  }
+
+  @Test(arguments: [(4, 1), (1, 4), (2, 3), (3, 5)])
   func `the blocks with the lowest mean go as a whole`(outputs: Int, inputs: Int) throws {
     let graph = Graph.smallResidual(width: 8)
     let block = BlockShape(outputs: outputs, inputs: inputs)

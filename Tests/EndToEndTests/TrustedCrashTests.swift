@@ -13,7 +13,7 @@ import Testing
     #expect(made.code == 0, "\(made.errors)")
     return try BillhookProcess(
       "prune", "a.onnx", "-o", "out.onnx", "--granularity", "element", "--ratio", "0.5",
-      "--scorer", plugin, "--param", "mode=\(mode)", "--isolation", isolation, "--quiet",
+      "--scope", "layer", "--scorer", plugin, "--param", "mode=\(mode)", "--isolation", isolation, "--quiet",
       folder: folder.path)
   }
 
