@@ -10,9 +10,6 @@ let package = Package(
     .executableTarget(
       name: "BillhookFuzz",
       dependencies: ["CLibFuzzer", .product(name: "BillhookFormats", package: "billhook")],
-      swiftSettings: [
-        .enableUpcomingFeature("InternalImportsByDefault"),
-        .enableUpcomingFeature("MemberImportVisibility"),
-      ]),
+      swiftSettings: [.enableUpcomingFeature("InternalImportsByDefault")]),
   ],
   swiftLanguageModes: [.v6])

@@ -119,7 +119,11 @@ struct ResizedAxis {
         policy == "not_larger" ? scales.min() : policy == "not_smaller" ? scales.max() : nil
       for index in axes.indices {
         let old = Double(shape[axes[index]].size ?? 0)
-        try add(index, common ?? scales[index], common.map { Int(old * $0 + 0.5) } ?? sizes[index])
+        let kept = common.map { old * $0 + 0.5 }
+        guard (kept ?? 0) < 0x1p40 else {
+          throw context.wrongShape(3, expected: "sizes whose common factor stays below 2^40")
+        }
+        try add(index, common ?? scales[index], kept.map { Int($0) } ?? sizes[index])
       }
     } else {
       let scales = try scales(context, isOld: isOld)
@@ -129,7 +133,7 @@ struct ResizedAxis {
       for index in axes.indices {
         // In 32-bit floats, as exporters expect: 10 · 0.7 is 7.
         let size = shape[axes[index]].size.map { Float($0) * scales[index] }
-        guard (size ?? 0) < 0x1p40 else {
+        guard abs(size ?? 0) < 0x1p40 else {
           throw context.wrongAttribute("scales", scales, expected: "smaller factors")
         }
         try add(index, Double(scales[index]), size.map { Int($0.rounded(.down)) })

@@ -1,5 +1,7 @@
 internal import BillhookFormats
 internal import BillhookGraph
+internal import BillhookTensor
+internal import CLibFuzzer
 internal import Glibc
 
 /// A reader of files from outside. Whatever the bytes, it must return or throw.
@@ -19,7 +21,7 @@ enum FuzzedReader: String, CaseIterable {
     case .safetensors:
       withFile(bytes) { path in
         guard let file = try? SafetensorsFile.read(path: path) else { return }
-        for tensor in file.tensors.values { _ = tensor.asFloat32() }
+        for (_, tensor) in file.tensors { _ = tensor.asFloat32() }
       }
     case .numpy:
       withFile(bytes) { path in
@@ -46,8 +48,8 @@ enum FuzzedReader: String, CaseIterable {
 
   /// Readers map files, so the bytes become one, in memory.
   private func withFile(_ bytes: UnsafeBufferPointer<UInt8>, _ body: (String) -> Void) {
-    let descriptor = memfd_create("fuzz", 0)
-    precondition(descriptor >= 0, "memfd_create failed with \(errno)")
+    let descriptor = bh_fuzz_memory_file()
+    precondition(descriptor >= 0, "there is no file in memory: \(errno)")
     defer { close(descriptor) }
     precondition(write(descriptor, bytes.baseAddress, bytes.count) == bytes.count)
     body("/proc/self/fd/\(descriptor)")

@@ -6,7 +6,8 @@ let names = FuzzedReader.allCases.map(\.rawValue).joined(separator: "|")
 guard CommandLine.arguments.count > 1,
   let chosen = FuzzedReader(rawValue: CommandLine.arguments[1])
 else {
-  fputs("usage: BillhookFuzz \(names) [option|folder]...\n", stderr)
+  let usage = Array("usage: BillhookFuzz \(names) [option|folder]...\n".utf8)
+  _ = write(2, usage, usage.count)
   exit(2)
 }
 FuzzedReader.current = chosen
