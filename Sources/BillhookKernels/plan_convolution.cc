@@ -159,14 +159,7 @@ int32_t bh_plan_conv_backward_weights(bh_plan *plan, int32_t dy, int32_t x, int3
       SingleThread one;
       return backward(conv.x[0], {}, {}, {}, {});
     }();
-    x = plan->in_layout(x, description.src_desc());
-    dy = plan->in_layout(dy, description.diff_dst_desc());
-    const int32_t raw = plan->add_intermediate(plan->at(w).dims, description.diff_weights_desc());
-    std::vector<PieceOperand> outputs{{DNNL_ARG_DIFF_WEIGHTS, raw, false}};
-    if (with_bias) {
-      *db = plan->add_intermediate({conv.y[1]}, description.diff_bias_desc());
-      outputs.push_back({DNNL_ARG_DIFF_BIAS, *db, false});
-    }
+    const WeightGradient gradient(plan, description, x, dy, w, with_bias ? db : nullptr);
     const auto source = description.src_desc(), weights = description.diff_weights_desc(),
                target = description.diff_dst_desc();
     add_pieces(
@@ -175,8 +168,8 @@ int32_t bh_plan_conv_backward_weights(bh_plan *plan, int32_t dy, int32_t x, int3
           return dnnl::convolution_backward_weights(
               backward(rows, rows_of(source, rows), weights, rows_of(target, rows), attributes));
         },
-        {{DNNL_ARG_SRC, x, true}, {DNNL_ARG_DIFF_DST, dy, true}}, outputs);
-    *dw = plan->in_layout(raw, plan->at(w).layout);
+        gradient.inputs, gradient.outputs);
+    *dw = plan->in_layout(gradient.dw(), plan->at(w).layout);
     return 0;
   });
 }

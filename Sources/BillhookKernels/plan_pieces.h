@@ -24,6 +24,27 @@ using PieceMaker =
 void add_pieces(bh_plan *plan, const char *name, int64_t rows, const PieceMaker &make,
                 const std::vector<PieceOperand> &inputs, const std::vector<PieceOperand> &outputs);
 
+// What the weight gradient of a layer reads and makes, in the layouts that a primitive wants.
+struct WeightGradient {
+  std::vector<PieceOperand> inputs, outputs;
+
+  // db: where the bias's gradient goes; null without a bias.
+  template <class Description>
+  WeightGradient(bh_plan *plan, const Description &description, int32_t x, int32_t dy, int32_t w,
+                 int32_t *db)
+      : inputs{{DNNL_ARG_SRC, plan->in_layout(x, description.src_desc()), true},
+               {DNNL_ARG_DIFF_DST, plan->in_layout(dy, description.diff_dst_desc()), true}},
+        outputs{{DNNL_ARG_DIFF_WEIGHTS,
+                 plan->add_intermediate(plan->at(w).dims, description.diff_weights_desc()),
+                 false}} {
+    if (!db) return;
+    *db = plan->add_intermediate({plan->at(w).dims[0]}, description.diff_bias_desc());
+    outputs.push_back({DNNL_ARG_DIFF_BIAS, *db, false});
+  }
+
+  int32_t dw() const { return outputs[0].value; }
+};
+
 // Runs `body` while oneDNN makes primitives for one thread.
 class SingleThread {
  public:
