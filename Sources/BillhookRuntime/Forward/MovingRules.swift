@@ -83,20 +83,8 @@ enum ReductionRules {
 
   /// The input's shape with 1 for the axes that are gone.
   private static func kept(_ l: Lowering, _ node: Node) throws(RuntimeError) -> [Int] {
-    let shape = l.shape(node.inputs[0])
-    var axes = node.ints("axes")
-    if let name = node.input(1) {
-      axes = l.constant(name)?.integers()
-      guard axes != nil else {
-        throw .unsupportedForm(
-          node: node.displayName, op: node.op, found: "computed axes", expected: "constant ones")
-      }
-    }
-    guard let axes, !axes.isEmpty else {
-      return node.int("noop_with_empty_axes", default: 0) != 0 ? shape : shape.map { _ in 1 }
-    }
-    let gone = Set(axes.map { $0 < 0 ? $0 + shape.count : $0 })
-    return shape.enumerated().map { gone.contains($0.offset) ? 1 : $0.element }
+    let gone = try l.reducedAxes(node)
+    return l.shape(node.inputs[0]).enumerated().map { gone.contains($0.offset) ? 1 : $0.element }
   }
 
   private static func factor(_ node: Node, _ shape: [Int], _ kept: [Int]) -> Float {
@@ -124,5 +112,25 @@ enum ReductionRules {
       dx = try b.plan.add(try b.plan.constant(Tensor(zeros: x.shape)), dx, x.shape)
     }
     try b.accumulate(node.inputs[0], dx)
+  }
+}
+
+extension Lowering {
+  /// The axes over which a node reduces, ascending: all of them when none is named, unless it says
+  /// that this means none.
+  func reducedAxes(_ node: Node) throws(RuntimeError) -> [Int] {
+    let rank = shape(node.inputs[0]).count
+    var axes = node.ints("axes") ?? []
+    if let name = node.input(1) {
+      guard let named = constant(name)?.integers() else {
+        throw .unsupportedForm(
+          node: node.displayName, op: node.op, found: "computed axes", expected: "constant ones")
+      }
+      axes = named
+    }
+    if axes.isEmpty {
+      return node.int("noop_with_empty_axes", default: 0) != 0 ? [] : Array(0..<rank)
+    }
+    return Set(axes.map { $0 < 0 ? $0 + rank : $0 }).sorted()
   }
 }

@@ -36,27 +36,17 @@ enum RowRules {
   static func reduce(_ l: Lowering, _ step: Step) throws(RuntimeError) -> LoweredValue {
     let node = step.node
     let x = try l.float(node.inputs[0])
-    var axes = node.ints("axes")
-    if let name = node.input(1) {
-      guard let constant = l.constant(name)?.integers() else {
-        throw .unsupportedForm(
-          node: node.displayName, op: node.op, found: "axes that are computed",
-          expected: "constant ones")
-      }
-      axes = constant
-    }
-    let rank = x.shape.count
-    let reduced = Set((axes ?? []).map { $0 < 0 ? $0 + rank : $0 }).sorted()
-    if reduced.isEmpty, node.int("noop_with_empty_axes", default: 0) != 0 {
+    let reduced = try l.reducedAxes(node)
+    if reduced.isEmpty {
       guard ["ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin"].contains(node.op) else {
         throw .unsupportedForm(
           node: node.displayName, op: node.op, found: "no axes", expected: "some axes")
       }
       return .computed(x)
     }
-    let first = reduced.first ?? 0
-    let range = first..<first + (reduced.isEmpty ? rank : reduced.count)
-    guard let kind = reductions[node.op], reduced.isEmpty || Array(range) == reduced else {
+    let first = reduced[0]
+    let range = first..<first + reduced.count
+    guard let kind = reductions[node.op], Array(range) == reduced else {
       throw .unsupportedForm(
         node: node.displayName, op: node.op, found: "the axes \(reduced)",
         expected: "neighbouring axes")
