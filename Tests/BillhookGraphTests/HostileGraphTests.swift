@@ -66,4 +66,27 @@ import Testing
     }
     #expect(survivors > 0)
   }
+
+  @Test(arguments: ["Reshape", "Expand"])
+  func `a shape of billions of axes is no shape`(op: String) {
+    let graph = Graph(
+      name: "g",
+      inputs: [ValueInfo("x", shape: [2]), ValueInfo("s", .int64, shape: [4_000_000_000])],
+      outputs: [ValueInfo("y", shape: nil)],
+      nodes: [Node(op, name: "n", inputs: ["x", "s"], outputs: ["y"])])
+    // Whatever comes of it, it comes without taking memory for each axis.
+    #expect((try? graph.inferTypes())?["y"]?.shape.count != 4_000_000_000)
+  }
+
+  @Test func `a factor of no size is an error`() {
+    let graph = Graph.testing(
+      inputs: ["x": ["N", 1, 4, 4]],
+      [Node("Resize", name: "r", inputs: ["x", "", "s"], outputs: ["y"])],
+      ["s": Tensor([1, 1, -3.7e19, 0.5] as [Float])])
+    #expect { try graph.verify() } throws: {
+      "\($0)" == """
+        Attribute "scales" of node "r" (Resize) is [1.0, 1.0, -3.7e+19, 0.5], expected smaller factors.
+        """
+    }
+  }
 }
