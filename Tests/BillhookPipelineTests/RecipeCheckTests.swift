@@ -106,6 +106,39 @@ import Testing
     #expect(found == expected.replacing("npz:DATA", with: "npz:\(folder("data.npz"))"))
   }
 
+  @Test(arguments: [
+    (
+      "- prune: {scorer: activation.wanda, granularity: element, ratio: 0.5}",
+      """
+      "stages.1.prune": The scores of "org.billhook.activation.wanda" cannot be compared across \
+      layers, which a global ranking needs; choose the scope "layer".
+      """
+    ),
+    (
+      "- prune: {granularity: channel, ratio: 0.5, include: [fc2]}",
+      """
+      "stages.1.prune": No channel can be removed. "conv1": none of its layers is included; \
+      "conv2": none of its layers is included; "fc1": none of its layers is included; "fc2": its \
+      channels are the graph output "logits". Prune by element, or choose other layers.
+      """
+    ),
+    (
+      "- quantize: {include: [conv1]}",
+      """
+      "stages.1.quantize": No layer was quantized. "conv1": it sums 9 products an output, fewer \
+      than min_reduction 32: integers would be slower; "conv2": it was not chosen; "fc1": it was \
+      not chosen; "fc2": it was not chosen.
+      """
+    ),
+  ])
+  func `a stage that would find nothing to do is found before the first`(
+    stage: String, expected: String
+  ) throws {
+    #expect(
+      try sentence("- train: {batch_size: 4}\n\(stage)").replacing("Line 7, ", with: "")
+        .hasSuffix(expected))
+  }
+
   @Test func `unlabelled data cannot train`() throws {
     #expect(
       try sentence(data: "plain", "- train: {batch_size: 4}") == """

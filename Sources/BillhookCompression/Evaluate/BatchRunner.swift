@@ -60,19 +60,6 @@ final class BatchRunner {
   }
 }
 
-extension Graph {
-  /// The first output of a run as `[N, C]`: axes of size 1 behind the classes are dropped.
-  func logits(_ outputs: [String: Tensor]) throws(CompressionError) -> Tensor {
-    guard let name = self.outputs.first?.name, let tensor = outputs[name] else {
-      throw .outputNotLogits(output: self.outputs.first?.name ?? "", shape: [])
-    }
-    guard tensor.rank >= 2, tensor.elementType == .float32,
-      tensor.shape.dropFirst(2).allSatisfy({ $0 == 1 }), tensor.shape[1] > 0
-    else { throw .outputNotLogits(output: name, shape: tensor.shape) }
-    return tensor.rank == 2 ? tensor : tensor.reshaped(Array(tensor.shape.prefix(2)))
-  }
-}
-
 /// The index of the largest number of each row of `[N, C]`, the first one of equal numbers.
 func topClasses(_ logits: Tensor) -> [Int] {
   let classes = logits.shape[1]

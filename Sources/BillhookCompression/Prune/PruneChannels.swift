@@ -7,17 +7,9 @@ func pruneChannels(
   _ graph: Graph, scorer: Scorer, settings: PruneSettings, data: Dataset?,
   progress: (any ProgressReporting)?
 ) throws -> PruneOutcome {
-  try scorer.require(.outputChannel)
-  let layers = try graph.weightedLayers()
-  guard !layers.isEmpty else { throw CompressionError.noLayers(task: "prune") }
-  let selected = try settings.layers.select(layers.map(\.name))
-  let included = Set(zip(layers, selected).filter(\.1).map(\.0.nodeIndex))
-  let groups = try graph.couplingGroups()
-  var plans = groups.map { GroupPlan($0, layers: layers, included: included, settings.layers) }
-  guard plans.contains(where: { $0.reason == nil }) else {
-    throw CompressionError.allGroupsFrozen(
-      groups: plans.map { "\"\($0.group.name)\": \($0.reason ?? "")" })
-  }
+  let channels = try ChannelPlans(graph, scorer: scorer, settings: settings)
+  let layers = channels.layers
+  var plans = channels.plans
   let scored = layers.filter { layer in
     plans.contains { plan in
       plan.reason == nil
@@ -37,7 +29,7 @@ func pruneChannels(
   if settings.ratio > 0, removed.allSatisfy(\.isEmpty) {
     throw nothingTaken(of: plans, settings, scope: scope)
   }
-  let units = zip(groups, removed).filter { !$0.1.isEmpty }.map { (group: $0.0, units: $0.1) }
+  let units = zip(plans, removed).filter { !$0.1.isEmpty }.map { (group: $0.0.group, units: $0.1) }
   var record = PruneRecord(
     granularity: settings.granularity.rawValue, scope: scope.rawValue, ratio: settings.ratio,
     prunable: plans.reduce(0) { $0 + ($1.reason == nil ? $1.group.unitCount : 0) },
@@ -53,6 +45,30 @@ func pruneChannels(
   }
   record.layers = layerRecords(before: graph, masked: masked, after: result, layers: layers)
   return PruneOutcome(graph: result, record: record)
+}
+
+/// The groups of a network whose channels may go.
+struct ChannelPlans {
+  let layers: [WeightedLayer]
+  let plans: [GroupPlan]
+
+  /// - Throws: ``CompressionError/noLayers(task:)``, ``CompressionError/allGroupsFrozen(groups:)``
+  ///   and what patterns and scorers are refused with.
+  init(_ graph: Graph, scorer: Scorer, settings: PruneSettings) throws {
+    try scorer.require(.outputChannel)
+    let layers = try graph.weightedLayers()
+    guard !layers.isEmpty else { throw CompressionError.noLayers(task: "prune") }
+    let selected = try settings.layers.select(layers.map(\.name))
+    let included = Set(zip(layers, selected).filter(\.1).map(\.0.nodeIndex))
+    self.layers = layers
+    plans = try graph.couplingGroups().map {
+      GroupPlan($0, layers: layers, included: included, settings.layers)
+    }
+    guard plans.contains(where: { $0.reason == nil }) else {
+      throw CompressionError.allGroupsFrozen(
+        groups: plans.map { "\"\($0.group.name)\": \($0.reason ?? "")" })
+    }
+  }
 }
 
 /// What is known of one group before its channels are ranked.

@@ -2,6 +2,22 @@ public import BillhookGraph
 internal import BillhookTensor
 internal import OrderedCollections
 
+/// Finds what would end ``quantize(_:quantizer:settings:data:progress:)`` before its first weight: an
+/// operator set that cannot be raised, or no layer that could become integers.
+///
+/// - Throws: As ``quantize(_:quantizer:settings:data:progress:)``.
+public func checkQuantization(_ graph: Graph, settings: QuantizeSettings) throws {
+  try settings.check()
+  guard try graph.recordIfQuantizedAlready(settings) == nil else { return }
+  _ = try graph.hoistingWeights().raisedOpset()
+  let layers = try graph.quantizationObstacles(settings)
+  let isOpen = layers.contains { $0.reason == nil && settings.layers.matches($0.layer) }
+  guard isOpen || layers.isEmpty else {
+    throw CompressionError.nothingQuantized(
+      reasons: layers.map { "\"\($0.layer)\": \($0.reason ?? "it was not chosen")" })
+  }
+}
+
 extension Graph {
   /// Each layer that could be quantized, with the reason why it cannot be, or nil.
   ///

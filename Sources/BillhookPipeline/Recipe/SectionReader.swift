@@ -257,6 +257,9 @@ final class ProblemList {
     found.append(RecipeProblem(line: line, path: path, sentence: sentence))
   }
 
+  /// Whether something under a path is wrong.
+  func holds(_ path: String) -> Bool { found.contains { $0.path.hasPrefix(path) } }
+
   /// In the order of the file; those without a line come last.
   var problems: [RecipeProblem] {
     found.enumerated().sorted { left, right in
