@@ -44,6 +44,14 @@ import Testing
 
   @Test(arguments: [
     (
+      "- train: {batch_size: 4, save: trained.safetensors}",
+      """
+      "stages.0.train.save": The name "trained.safetensors" is that of a checkpoint, but the stage's \
+      result is a network; choose one that ends in .onnx. Only quantize with mode weight-only stores \
+      weights alone.
+      """
+    ),
+    (
       "- distill: {batch_size: 4, augmentation: {shift: 1}}",
       """
       "stages.0.distill.augmentation": The teacher is recorded, so it must know which changed \

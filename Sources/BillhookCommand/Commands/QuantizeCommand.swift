@@ -13,16 +13,25 @@ struct QuantizeCommand: ParsableCommand {
         --data fashion-mnist:train,limit=1000
 
       Only the weights, without data, also of a checkpoint:
-        billhook quantize model.safetensors -o small.safetensors \\
-          --mode weight-only
+        billhook quantize model.safetensors -o small.safetensors
+
+      In a form of the quantizer's own, which ONNX does not have:
+        billhook quantize model.onnx -o packed.safetensors --quantizer my.so
+        billhook restore packed.safetensors --network model.onnx \\
+          -o restored.onnx
       """)
 
   @OptionGroup var stage: StageArguments
   @Option(help: .init("The quantizer plugin.", valueName: "id|path"))
   var quantizer = PluginChoice.defaultQuantizer
   @OptionGroup var parameters: ParameterOptions
-  @Option(help: "Activations by fixed ranges (static), as they come (dynamic), or weight-only.")
-  var mode = QuantizeStage.Mode.static
+  @Option(
+    help: .init(
+      """
+      Activations by fixed ranges (static), as they come (dynamic), or weight-only. Default: static, \
+      and weight-only where the output is safetensors.
+      """))
+  var mode: QuantizeStage.Mode?
   @Option(help: "How fixed ranges are found: min-max or percentile.")
   var calibration = QuantizeStage.Calibration.minMax
   @Option(help: "For percentile: the share of values inside the range.")
@@ -43,7 +52,7 @@ struct QuantizeCommand: ParsableCommand {
   private var work: Stage.Work {
     var quantize = QuantizeStage(
       quantizer: PluginChoice(quantizer, parameters: parameters.parameters))
-    quantize.mode = mode
+    quantize.mode = mode ?? (ModelFile.isCheckpoint(stage.output.output) ? .weightOnly : .static)
     quantize.calibration = calibration
     quantize.percentile = percentile
     quantize.samples = samples

@@ -105,8 +105,8 @@ struct QuantizationStage {
           if quantized.floats != nil {
             record.warnings.append(
               "The weight \"\(layer.weight)\" keeps float32 in ONNX, rounded by the quantizer: no "
-                + "ONNX operators restore its layout, \(quantized.scheme). A safetensors file "
-                + "holds it.")
+                + "ONNX operators restore its layout, \(quantized.scheme). An output that ends in "
+                + ".safetensors holds it.")
           }
           done[layer.weight] = quantized
           quantized.describe(&entry)

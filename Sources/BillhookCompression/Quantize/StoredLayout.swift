@@ -3,10 +3,21 @@ internal import BillhookTensor
 
 /// How a tensor of a checkpoint is stored, in a form that a file's metadata holds as JSON.
 public struct StoredLayout: Sendable, Codable, Equatable {
+  /// What the plugin knew of the layer that the tensor is the weight of.
+  public struct Layer: Sendable, Codable, Equatable {
+    public var name: String
+    public var op: String
+    public var outAxis: Int
+    public var inAxis: Int
+    public var groups: Int
+  }
+
   /// The id of the plugin that wrote the tensor, and that reads it when nobody else can.
   public var plugin: String
   /// The number of the tensor among those that were quantized, which the plugin saw; 0 when nil.
   public var index: Int?
+  /// Nil for a tensor of which nothing was known but its name.
+  public var layer: Layer?
   /// Of the tensor as float32.
   public var shape: [Int]
   public var formula: QuantizationLayout.Formula
@@ -27,9 +38,12 @@ public struct StoredLayout: Sendable, Codable, Equatable {
   /// When the bytes are in a form of the plugin's own.
   public var storageID: String?
 
-  init(_ layout: QuantizationLayout, plugin: String, index: Int?, shape: [Int]) {
+  init(
+    _ layout: QuantizationLayout, plugin: String, index: Int?, layer: Layer? = nil, shape: [Int]
+  ) {
     self.plugin = plugin
     self.index = index
+    self.layer = layer
     self.shape = shape
     formula = layout.formula
     isSigned = layout.elementType == .int8
@@ -55,6 +69,17 @@ public struct StoredLayout: Sendable, Codable, Equatable {
     }
   }
 
+  /// What the plugin is told of the layer when it reads the tensor, as when it wrote it.
+  ///
+  /// - Parameter name: Of the tensor.
+  func context(_ name: String) -> LayerContext {
+    let index = index ?? 0
+    guard let layer else { return .checkpoint(name, index: index) }
+    return LayerContext(
+      role: .weight, index: index, name: layer.name, op: layer.op, outAxis: layer.outAxis,
+      inAxis: layer.inAxis, groups: layer.groups)
+  }
+
   /// The layout; nil when the fields contradict each other or the shape, as in a damaged file.
   public var layout: QuantizationLayout? {
     // No sum or product of the numbers below this limit overflows.
@@ -62,6 +87,7 @@ public struct StoredLayout: Sendable, Codable, Equatable {
     guard let count = Tensor.elementCount(of: shape, elementType: .float32), count > 0,
       axis.map({ shape.indices.contains($0) }) ?? true, sizes.contains(blockSize ?? 1),
       sizes.contains(blockBytes ?? 1), (0...1 << 31).contains(index ?? 0),
+      layer?.isSound(rank: shape.count) ?? true,
       formula == .opaque ? blockBytes != nil && blockSize != nil : (1...8).contains(bits),
       minimum <= maximum, minimum >= -128, maximum <= 255,
       formula != .codebook || minimum == 0, (-255...255).contains(bias ?? 0)
@@ -81,6 +107,19 @@ public struct StoredLayout: Sendable, Codable, Equatable {
       granularity: blockSize.map { .block(axis: axis, size: $0) } ?? axis.map { .axis($0) }
         ?? .tensor,
       blockBytes: blockBytes ?? 0, storage: storage, claims: [])
+  }
+}
+
+extension StoredLayout.Layer {
+  init(_ context: LayerContext) {
+    self.init(
+      name: context.name, op: context.op, outAxis: context.outAxis, inAxis: context.inAxis,
+      groups: context.groups)
+  }
+
+  fileprivate func isSound(rank: Int) -> Bool {
+    let axes = -1..<rank
+    return axes.contains(outAxis) && axes.contains(inAxis) && (1...1 << 31).contains(groups)
   }
 }
 

@@ -57,7 +57,7 @@ public func restoreCheckpoint(
     guard let layout = stored.layout else { throw problem("its layout contradicts itself") }
     let shape = stored.shape
     for part in ["scale", "zero_point", "table"] { result["\(name).\(part)"] = nil }
-    let layer = LayerContext.checkpoint(name, index: stored.index ?? 0)
+    let layer = stored.context(name)
     let none = QuantizationParameters(
       scale: Tensor(zeros: [0]), zeroPoint: Tensor(zeros: [0], layout.elementType))
     if let reader = try stored.reader(name, layout, layer, tensor, quantizer) {
@@ -138,7 +138,9 @@ extension StoredLayout {
     let reader = try quantizer(plugin)
     // Another plugin, or the same with other parameters, would make numbers of any bytes.
     let own = try reader.layout(layer, shape: shape, weightBits: 8)
-    guard let own, StoredLayout(own, plugin: plugin, index: index, shape: shape) == self else {
+    guard let own,
+      StoredLayout(own, plugin: plugin, index: index, layer: self.layer, shape: shape) == self
+    else {
       throw CompressionError.otherFormat(
         name: name, plugin: reader.descriptor.id, found: layout.form, expected: own?.form)
     }

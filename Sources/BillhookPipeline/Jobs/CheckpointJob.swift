@@ -69,8 +69,6 @@ struct CheckpointJob {
     _ stage: QuantizeStage
   ) throws -> (record: StageRecord, use: PluginUse, warnings: [String]) {
     try ModelFile.checkKind(job.output, holdsNetwork: false)
-    let plugin = try ResolvedPlugin(stage.quantizer, .quantizer, in: job.catalog)
-    let quantizer = try plugin.plugin.makeQuantizer(plugin.values, seed: job.seed)
     let file = try SafetensorsFile.read(path: job.input)
     // A file has one table of layouts, which says by one plugin how its tensors are stored.
     let isQuantized = file.metadata[SafetensorsFile.quantizationKey] != nil
@@ -81,25 +79,19 @@ struct CheckpointJob {
           + "\(quantized.count > 3 ? " and \(quantized.count - 3) more" : ""). Quantize all that is "
           + "wanted at once, or run billhook restore on it first.")
     }
-    // The header of the new file lists scales whose shapes are known only afterwards; the integers
-    // are a quarter of the weights, so they are kept.
-    var written: OrderedDictionary<String, Tensor> = [:]
-    var clash: String?
-    let record = try quantizeCheckpoint(
-      file.tensors, quantizer: quantizer, settings: stage.settings(seed: job.seed),
-      progress: job.progress
-    ) { name, tensor in
-      if written[name] != nil { clash = clash ?? name }
-      written[name] = tensor
-    }
-    if let clash {
-      throw refused(
-        "\"\(job.input)\" has a tensor \"\(clash)\", which is also what a quantized tensor needs: "
-          + "rename it, or leave one of both alone with --exclude.")
-    }
-    var metadata = metadata(file.metadata, plugin.use)
-    metadata[SafetensorsFile.quantizationKey] = try record.layouts.metadataText()
-    try SafetensorsFile(tensors: written, metadata: metadata).write(to: job.output)
+    let packed = PackedWeights(catalog: job.catalog, seed: job.seed, progress: job.progress)
+    let (record, plugin) = try packed.write(
+      stage, to: job.output, metadata: { metadata(file.metadata, $0) },
+      clash: { name in
+        refused(
+          "\"\(job.input)\" has a tensor \"\(name)\", which is also what a quantized tensor needs: "
+            + "rename it, or leave one of both alone with --exclude.")
+      },
+      work: { quantizer, settings, write in
+        try quantizeCheckpoint(
+          file.tensors, quantizer: quantizer, settings: settings, progress: job.progress,
+          write: write)
+      })
     return (.quantize(record), plugin.use, record.warnings)
   }
 

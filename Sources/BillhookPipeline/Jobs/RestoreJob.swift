@@ -65,7 +65,10 @@ public struct RestoreReport: Sendable, Codable, Equatable {
     file.metadata[SafetensorsFile.quantizationKey] = nil
     if let network {
       var graph = try ModelFile.readGraph(network, for: "restore --network", computes: false)
-      try put(file, into: &graph, network: network)
+      try put(file.tensors, into: &graph, network: network)
+      for (key, value) in file.metadata where Provenance.Key.all.contains(key) {
+        graph.metadata[key] = value
+      }
       try ONNXFile.write(graph, to: output)
     } else {
       try file.write(to: output)
@@ -87,10 +90,13 @@ public struct RestoreReport: Sendable, Codable, Equatable {
       restoredBytes: count * ElementType.float32.byteCount)
   }
 
-  private static func put(
-    _ file: SafetensorsFile, into graph: inout Graph, network: String
+  /// Makes tensors the constants of a network that have their names.
+  ///
+  /// - Parameter network: The name of its file, for errors.
+  static func put(
+    _ tensors: OrderedDictionary<String, Tensor>, into graph: inout Graph, network: String
   ) throws(PipelineError) {
-    for (name, tensor) in file.tensors {
+    for (name, tensor) in tensors {
       guard let old = graph.constant(name) else {
         throw .weightMissing(
           network: network, name: name, known: graph.constantTensors().keys.sorted())
@@ -105,9 +111,6 @@ public struct RestoreReport: Sendable, Codable, Equatable {
           expected: "\(old.elementType) \(old.shape)")
       }
       graph.setConstant(name, new)
-    }
-    for (key, value) in file.metadata where Provenance.Key.all.contains(key) {
-      graph.metadata[key] = value
     }
   }
 

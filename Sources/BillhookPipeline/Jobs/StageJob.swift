@@ -46,7 +46,8 @@ public struct StageJob {
       inputs.append(teacher)
     }
     try ModelFile.checkOutput(output, inputs: inputs)
-    try ModelFile.checkKind(output, holdsNetwork: true)
+    let packing = ModelFile.isCheckpoint(output) ? stage.packing : nil
+    try ModelFile.checkKind(output, holdsNetwork: packing == nil)
     let checked = try check()
     let folder = URL(fileURLWithPath: output).deletingLastPathComponent().path
     let cache = StageCache(folder: "\(folder)/\(StageCache.folderName)")
@@ -63,18 +64,29 @@ public struct StageJob {
         progress: progress))
     let clock = ContinuousClock()
     let start = clock.now
-    let result = try runner.run(stage, on: checked.graph)
-    let seconds = (clock.now - start).inSeconds
-
-    var graph = result.graph
-    Provenance(
-      recipeSHA256: checked.recipeSHA256, dataSHA256: checked.dataSHA256, seed: seed,
-      plugins: result.plugins
-    ).stamp(&graph)
-    try ONNXFile.write(graph, to: output)
+    func provenance(_ plugins: [PluginUse]) -> Provenance {
+      Provenance(
+        recipeSHA256: checked.recipeSHA256, dataSHA256: checked.dataSHA256, seed: seed,
+        plugins: plugins)
+    }
+    let result: StageResult
+    let seconds: Double
+    let written: Graph
+    if let packing {
+      result = try PackedWeights(catalog: catalog, seed: seed, progress: progress)
+        .write(checked.graph, named: input, packing, to: output) { provenance([$0]) }
+      seconds = (clock.now - start).inSeconds
+      written = result.graph
+    } else {
+      result = try runner.run(stage, on: checked.graph)
+      seconds = (clock.now - start).inSeconds
+      var graph = result.graph
+      provenance(result.plugins).stamp(&graph)
+      try ONNXFile.write(graph, to: output)
+      written = try ONNXFile.read(path: output)
+    }
     checkpoint.remove()
     let ledger = StageLedger(test: checked.test, measurement: nil, progress: progress)
-    let written = try ONNXFile.read(path: output)
     var row = try ledger.row(written, path: output)
     let before = try NetworkCost(of: checked.graph)
     row.stage = stage.name

@@ -285,6 +285,13 @@ struct RecipeCheck {
     var users: [String: Int] = [:]
     for (index, stage) in recipe.stages.enumerated() {
       guard let save = stage.save else { continue }
+      if ModelFile.isCheckpoint(save), stage.packing == nil {
+        note(
+          "stages.\(index).\(stage.name).save",
+          "The name \"\(save)\" is that of a checkpoint, but the stage's result is a network; "
+            + "choose one that ends in .onnx. Only quantize with mode weight-only stores weights "
+            + "alone.")
+      }
       if let first = users[save] {
         note(
           "stages.\(index).\(stage.name).save",

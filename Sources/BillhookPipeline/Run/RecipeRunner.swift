@@ -180,7 +180,7 @@ public final class RecipeRunner {
         output: original.outputs.contains { $0.name == named } ? named : nil)
     }
     try run.cache.keep(row, key)
-    try save(written, as: stage?.save, &row, run)
+    try save(written, stage, &row, run)
     adopt(written, row, &run)
   }
 
@@ -195,16 +195,29 @@ public final class RecipeRunner {
     provenance(run).stamp(&graph)
     row.isResumed = true
     row.index = index
-    try save(graph, as: stage.save, &row, run)
+    try save(graph, stage, &row, run)
     adopt(graph, row, &run)
   }
 
+  /// Keeps the stage's network; under the name of a checkpoint its packed weights, made once more
+  /// from the network before the stage.
   private func save(
-    _ graph: Graph, as name: String?, _ row: inout StageReport, _ run: RunState
+    _ graph: Graph, _ stage: Stage?, _ row: inout StageReport, _ run: RunState
   ) throws {
-    guard let name else { return }
+    guard let stage, let name = stage.save else { return }
     let path = "\(run.checked.recipe.output)/\(name)"
-    try ONNXFile.write(graph, to: path)
+    if ModelFile.isCheckpoint(name), let packing = stage.packing {
+      _ = try PackedWeights(
+        catalog: catalog, seed: run.checked.recipe.seed, progress: progress
+      ).write(
+        run.graph ?? run.checked.graph, named: Self.describe(run.checked.recipe.model), packing,
+        to: path
+      ) { _ in
+        provenance(run)
+      }
+    } else {
+      try ONNXFile.write(graph, to: path)
+    }
     row.file = name
     row.bytes = try ModelFile.byteCount(path)
   }
