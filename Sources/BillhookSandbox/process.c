@@ -127,19 +127,6 @@ int bh_seal_memory(int fd, int read_only) {
   return fcntl(fd, F_ADD_SEALS, seals) == 0 ? 0 : errno;
 }
 
-void *bh_map_guarded(int fd, uint64_t bytes, int writable) {
-  // Wide enough for an index that is wrong by some thousand elements; a multiple of all page sizes.
-  const uint64_t guard = 1 << 16;
-  char *room = mmap(NULL, bytes + 2 * guard, PROT_NONE,
-                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (room == MAP_FAILED) return NULL;
-  void *place = mmap(room + guard, bytes, PROT_READ | (writable ? PROT_WRITE : 0),
-                     MAP_SHARED | MAP_FIXED, fd, 0);
-  if (place != MAP_FAILED) return place;
-  munmap(room, bytes + 2 * guard);
-  return NULL;
-}
-
 int bh_wait_readable(const int *fds, int *ready, uint64_t count, int milliseconds) {
   struct pollfd polled[8];
   if (count > 8) return -EINVAL;

@@ -41,8 +41,7 @@ func crashing(
     ("abort", "its worker process was ended by SIGABRT; it wrote \"last words\""),
     ("exit", "it ended its worker process with exit status 3"),
     ("memory", "its worker process was ended by SIGABRT"),
-    ("far", "its worker process was ended by SIGSEGV"),
-    ("input", "its worker process was ended by SIGSEGV"),
+    ("raise", "its worker process was ended by SIGSEGV"),
     ("fork", "it made a system call that a worker may not make (SIGSYS)"),
     ("terminate", "its worker process was ended by SIGTERM"),
     ("exec", "it made a system call that a worker may not make (SIGSYS)"),
@@ -80,6 +79,26 @@ func crashing(
   }
 
   #if arch(x86_64)
+    // Elsewhere the sentence says "read or wrote".
+    @Test(arguments: [
+      ("far", 4, "it wrote behind its output, against rule BH-03"),
+      ("far-before", 4, "it wrote before its output, against rule BH-03"),
+      ("far-read", 4, "it read behind its output, against rule BH-03"),
+      ("input", 4, "it wrote into an input, against rule BH-02"),
+      // The first element behind an output that fills the 64 bytes it ends in.
+      ("past-end", 16, "it wrote behind its output, against rule BH-03"),
+    ])
+    func `a crash beside a tensor says what was done`(mode: String, count: Int, deed: String) throws
+    {
+      let scorer = try crashing(mode, separateSettings())
+      let weight = Tensor([Float](repeating: 1, count: count), shape: [count, 1])
+      #expect(
+        sentence { _ = try scorer.score(layer(), granularity: .element, weight: weight) } == """
+          Plugin "org.example.crashing" crashed in "score" on layer "conv": \(deed), and its worker \
+          process was ended by SIGSEGV. This process and all finished work are unharmed.
+          """)
+    }
+
     @Test func `a changed floating-point mode is reported as in process`() throws {
       let scorer = try crashing("flush", separateSettings())
       #expect(

@@ -31,14 +31,14 @@
 enum { GOOD, SEGFAULT, ABORT, EXIT, HANG, FORK, EXEC, MEMORY, PAST_END, BEFORE_START, FAR, INPUT,
        FLUSH, OPEN, SOCKET, SIGNAL, LIMIT, LOG, RANDOM, ONCE, HANG_IN_DESTROY,
        ABORT_IN_DESTROY, TERMINATE, CHMOD, CHOWN, TOUCH, RAISE_LIMIT, DEATH_SIGNAL, SHARED, ATTACH,
-       PEEK, THAW, CLOSE, FLOOD, PRINT, THREADS, STOP };
+       PEEK, THAW, CLOSE, FLOOD, PRINT, THREADS, STOP, FAR_BEFORE, FAR_READ, RAISE };
 static const char *const modes[] = {"good", "segfault", "abort", "exit", "hang", "fork", "exec",
                                     "memory", "past-end", "before-start", "far", "input", "flush",
                                     "open", "socket", "signal", "limit", "log", "random", "once",
                                     "hang-in-destroy", "abort-in-destroy", "terminate", "chmod",
                                     "chown", "touch", "raise-limit", "death-signal", "shared",
                                     "attach", "peek", "thaw", "close", "flood", "print", "threads",
-                                    "stop"};
+                                    "stop", "far-before", "far-read", "raise"};
 
 static bh_status create(bh_call *call, const bh_value *values, void **self) {
   (void)call;
@@ -103,6 +103,14 @@ static bh_status score(void *self, bh_call *call, const bh_layer *layer, const b
     case PAST_END: out[n] = 1; break;
     case BEFORE_START: out[-1] = 1; break;
     case FAR: out[n + 4096] = 1; break;
+    case FAR_BEFORE: {
+      // In front of the block of 1 MiB that ends with the 64 bytes which the output ends in.
+      const uintptr_t end = ((uintptr_t)(out + n) + 63) & ~(uintptr_t)63;
+      ((float *)(end - ((uintptr_t)1 << 20)))[-1] = 1;
+      break;
+    }
+    case FAR_READ: out[0] = *(volatile float *)&out[n + 4096]; break;
+    case RAISE: raise(SIGSEGV); break;
     case INPUT: ((float *)in->weight->data)[0] = 1; break;
     case FLUSH:
 #if defined(__x86_64__)

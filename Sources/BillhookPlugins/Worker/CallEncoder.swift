@@ -119,6 +119,30 @@ struct CallEncoder {
     outputs.contains { !$0.slot.isIntact($0.byteCount) }
   }
 
+  /// What a crash did to the call's tensors, such as "it wrote behind its output, against rule
+  /// BH-03"; nil when it did something else.
+  func account(of fault: bh_fault) -> String? {
+    let verb =
+      switch fault.access {
+      case BH_FAULT_READ: "read"
+      case BH_FAULT_WRITE: "wrote"
+      case BH_FAULT_UNKNOWN: "read or wrote"
+      default: nil as String?
+      }
+    guard let verb else { return nil }
+    let number = outputs.firstIndex { $0.slot.id == Int(fault.block) }
+    if fault.block == LaneMemory.arenaID, fault.place == BH_FAULT_INSIDE {
+      return "it wrote into an input, against rule BH-02"
+    }
+    guard let number else { return nil }
+    let name = outputs.count == 1 ? "its output" : "output \(number + 1) of \(outputs.count)"
+    return switch fault.place {
+    case BH_FAULT_BEFORE: "it \(verb) before \(name), against rule BH-03"
+    case BH_FAULT_BEHIND: "it \(verb) behind \(name), against rule BH-03"
+    default: nil
+    }
+  }
+
   /// Copies outputs to where the caller wants them.
   func fetchOutputs() {
     for output in outputs {

@@ -171,7 +171,9 @@ final class WorkerInstance: @unchecked Sendable {
           plugin: descriptor.id, function: entry.name, layer: layer,
           seconds: library.settings.limits.callSeconds)
       case .ended(let end):
-        let error = WorkerLibrary.crash(end, descriptor.id, entry.name, layer)
+        let error = WorkerLibrary.crash(
+          end, descriptor.id, entry.name, layer,
+          doing: end.signal == SIGSEGV ? encoder.account(of: place.process.fault) : nil)
         let mayRepeat =
           entry.isPure && descriptor.capabilities.contains(.deterministic)
           && !remote.withLock { $0.hasState }

@@ -184,10 +184,13 @@ final class WorkerLibrary: @unchecked Sendable {
 
   // MARK: - Crashes
 
+  /// - Parameter deed: What it did, when that is known.
   static func crash(
-    _ end: WorkerProcess.End, _ plugin: String, _ function: String, _ layer: String?
+    _ end: WorkerProcess.End, _ plugin: String, _ function: String, _ layer: String?,
+    doing deed: String? = nil
   ) -> PluginError {
-    .crashed(plugin: plugin, function: function, layer: layer, how: describe(end))
+    let how = (deed.map { "\($0), and " } ?? "") + describe(end)
+    return .crashed(plugin: plugin, function: function, layer: layer, how: how)
   }
 
   private static func describe(_ end: WorkerProcess.End) -> String {

@@ -44,6 +44,12 @@ extension WorkerProcess {
   }
   private static let cancelledOffset = offset(of: \bh_control.cancelled)
 
+  /// What ended the worker, as it says itself: it may lie, so this is for a sentence alone.
+  var fault: bh_fault {
+    (control + Self.faultOffset).loadUnaligned(as: bh_fault.self)
+  }
+  private static let faultOffset = offset(of: \bh_control.fault)
+
   /// Takes a lane, waiting for one when all are in use.
   func takeLane() -> (lane: Lane, memory: LaneMemory) {
     if let free = state.withLock({ $0.freeLanes.popLast() }) {

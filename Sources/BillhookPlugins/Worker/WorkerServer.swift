@@ -42,7 +42,7 @@ public final class WorkerServer: @unchecked Sendable {
       let order = PluginJSON.decode(WorkerOrder.self, pieces + start.payload)
     else { return nil }
     let bytes = WorkerProcess.laneStart + order.laneCount * Int(BH_LANE_BYTES)
-    guard let control = bh_map_guarded(start.descriptor, UInt64(bytes), 1) else { return nil }
+    guard let control = bh_map_guarded(start.descriptor, UInt64(bytes), 1, .max) else { return nil }
     close(start.descriptor)
     self.socket = socket
     self.order = order
@@ -57,6 +57,8 @@ public final class WorkerServer: @unchecked Sendable {
     // Writing to a host that is gone must not look like a crash.
     signal(SIGPIPE, SIG_IGN)
     guard let server = WorkerServer(socket: BH_WORKER_SOCKET) else { return 2 }
+    let fault = server.control + offset(of: \bh_control.fault)
+    guard bh_tell_guard_faults(fault.assumingMemoryBound(to: bh_fault.self)) == 0 else { return 2 }
     return server.serve() ? 0 : 2
   }
 
@@ -164,7 +166,9 @@ public final class WorkerServer: @unchecked Sendable {
       (0..<3).map { bytes.loadUnaligned(fromByteOffset: 8 * $0, as: UInt64.self) }
     }
     guard
-      let start = bh_map_guarded(received.descriptor, numbers[1], numbers[2] == 1 ? 1 : 0)
+      let start = bh_map_guarded(
+        received.descriptor, numbers[1], numbers[2] == 1 ? 1 : 0,
+        UInt32(truncatingIfNeeded: numbers[0]))
     else { return false }
     state.withLock { $0.blocks[Int(numbers[0])] = UInt(bitPattern: start) }
     return true

@@ -5,6 +5,8 @@
 #ifndef BH_LANE_H
 #define BH_LANE_H
 #include <stdint.h>
+
+#include "bh_guard.h"
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -33,7 +35,8 @@ typedef struct bh_lane {
 typedef struct bh_control {
   uint32_t cancelled;     // not 0 when the user wants to stop
   uint32_t closed;        // not 0 when the worker is to end, or has ended
-  uint32_t reserved[30];  // 0
+  bh_fault fault;         // what ended the worker, by its own account
+  uint32_t reserved[27];  // 0
 } bh_control;
 
 // Gives the turn to `side` and wakes it if it sleeps. All earlier writes are visible to it.

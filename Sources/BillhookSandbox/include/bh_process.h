@@ -34,9 +34,6 @@ int bh_shared_memory(const char *name, uint64_t bytes);
 // errno.
 int bh_seal_memory(int fd, int read_only);
 
-// Maps `bytes` of shared memory between 64 KiB on each side that nobody can touch. Null on failure.
-void *bh_map_guarded(int fd, uint64_t bytes, int writable);
-
 // Waits until a descriptor can be read or its other end is gone, at most `milliseconds` (-1: for
 // ever). `ready` gets 1 for each that is. Returns the number, or a negative errno.
 int bh_wait_readable(const int *fds, int *ready, uint64_t count, int milliseconds);
