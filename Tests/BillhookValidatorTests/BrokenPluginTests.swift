@@ -126,6 +126,8 @@ import Testing
     scorer("DESCRIPTOR_LEFT", "process-state"),
     scorer("FILE_LEFT", "process-state"),
     scorer("THREAD_LEFT", "no-own-threads"),
+    scorer("PROCESS_LEFT", "no-own-processes"),
+    scorer("PROCESS_WAITED_FOR", "no-own-processes"),
     scorer("PRINTS", "no-stdout"),
     scorer("LOAD_PRINTS", "no-stdout"),
     scorer("FAILS_SILENTLY", "error-text"),
@@ -201,8 +203,10 @@ import Testing
     #expect(verdict.unloadable == [])
     #expect(verdict.results.map(\.status) == [broken.status], "\(verdict.text())")
 
-    // A worker cannot write its inputs at all, so who does it crashes there as well.
-    let follows = broken.test == "inputs-read-only" ? ["iso-equivalence"] : []
+    // A worker cannot write its inputs or start a process at all, so who does it crashes there as
+    // well.
+    let impossible = ["inputs-read-only", "no-own-processes"]
+    let follows = impossible.contains(broken.test) ? ["iso-equivalence"] : []
     let rest = try coreReport(library, except: [broken.test] + follows)
     #expect(!rest.results.isEmpty)
     #expect(rest.results.filter(\.isFailure) == [], "\(rest.text(onlyFailed: true))")

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <sys/prctl.h>
@@ -38,6 +39,7 @@ enum {
   // The process
   CANCEL_IGNORED, CANCEL_THEN_CRASH, ROUNDING_CHANGED, CREATE_CHANGES_ROUNDING, ENVIRONMENT_CHANGED,
   FOLDER_CHANGED, SIGNAL_CHANGED, LOCALE_CHANGED, DESCRIPTOR_LEFT, FILE_LEFT, THREAD_LEFT, PRINTS,
+  PROCESS_LEFT, PROCESS_WAITED_FOR,
   FAILS_SILENTLY, EXITS,
   // State
   SAVES_ADDRESS, WRITES_ONCE, READS_ONCE, EMPTY_STATE_CRASHES, RANDOM_STATE_CRASHES,
@@ -102,6 +104,12 @@ static inline void disturb_process(void) {
   if (BREAKS(DESCRIPTOR_LEFT)) open("/dev/zero", O_RDONLY);
   if (BREAKS(FILE_LEFT)) close(open("billhook-was-here", O_CREAT | O_WRONLY, 0600));
   if (BREAKS(THREAD_LEFT)) start_thread();
+  if (BREAKS(PROCESS_LEFT) && fork() == 0) _exit(0);
+  if (BREAKS(PROCESS_WAITED_FOR)) {
+    const pid_t child = fork();
+    if (child == 0) _exit(0);
+    if (child > 0) waitpid(child, NULL, 0);
+  }
   if (BREAKS(PRINTS)) puts("broken: scoring");
   if (BREAKS(EXITS)) exit(0);
 }

@@ -84,6 +84,25 @@ extension ConformanceTest {
       }
     },
     ConformanceTest(
+      "no-own-processes", .core, .everyHook, "BH-09", "no process is started, in no function"
+    ) { subject in
+      guard !ChildProcesses.exist() else {
+        throw NotApplicable("this process has children already; run the test alone")
+      }
+      let before = ChildProcesses.endedPageFaults()
+      func check(_ doing: String) throws {
+        try subject.require(
+          !ChildProcesses.exist() && ChildProcesses.endedPageFaults() == before,
+          "\(doing) started a process")
+      }
+      let plugin = try subject.plugin()
+      try check("loading")
+      for exercise in try plugin.workingExercises() {
+        _ = try exercise.runAlone(plugin)
+        try check(exercise.label)
+      }
+    },
+    ConformanceTest(
       "no-stdout", .pedantic, .everyHook, "BH-09",
       "nothing is printed: what there is to say goes to the host's log"
     ) { subject in
@@ -165,6 +184,22 @@ extension ConformanceTest {
         throw Remark("\(exercise.label) took \(elapsed) to end after it was cancelled")
       }
     }
+  }
+}
+
+/// What there is to see of processes that this one started.
+private enum ChildProcesses {
+  /// Whether one runs, or has ended and was not waited for.
+  static func exist() -> Bool {
+    var information = siginfo_t()
+    return waitid(P_ALL, 0, &information, WEXITED | WNOHANG | WNOWAIT) == 0
+  }
+
+  /// A number that grows with each one that was waited for: none ends without a page fault.
+  static func endedPageFaults() -> Int {
+    var usage = rusage()
+    guard getrusage(RUSAGE_CHILDREN.rawValue, &usage) == 0 else { return 0 }
+    return usage.ru_minflt + usage.ru_majflt
   }
 }
 
