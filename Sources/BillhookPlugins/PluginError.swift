@@ -30,6 +30,7 @@ public enum PluginError: Error, Equatable, Codable, CustomStringConvertible {
   case isolationNotGranted(path: String, wanted: Isolation, granted: Isolation)
   case quarantined(path: String, sha256: String, reason: String, date: String)
   case notQuarantined(name: String)
+  case notInTrustFile(name: String)
   case onlyBuiltIns(path: String)
   case notAllowed(plugin: String, pattern: String)
 
@@ -120,7 +121,7 @@ extension PluginError {
       .unknownChoice:
       parameterDescription
     case .badPolicy, .untrusted, .isolationNotGranted, .quarantined, .notQuarantined,
-      .onlyBuiltIns, .notAllowed:
+      .notInTrustFile, .onlyBuiltIns, .notAllowed:
       trustDescription
     case .noWorker, .weakIsolation, .searchesOutside, .crashed, .timedOut, .wroteOutside,
       .lostState, .requiresInProcess:
@@ -288,6 +289,11 @@ extension PluginError {
       """
       Nothing in quarantine has the path "\(name)" or a digest that starts so (6 digits at least); \
       billhook plugin doctor lists what is there.
+      """
+    case .notInTrustFile(let name):
+      """
+      The trust file has no rule for "\(name)", nor for a digest that starts so (6 digits at least). \
+      A library that was built anew has another digest; billhook plugin doctor says where the file is.
       """
     case .onlyBuiltIns(let path):
       "The plugin \"\(path)\" is not loaded, because only built-ins are allowed (--no-plugins)."

@@ -120,6 +120,25 @@ import Testing
     #expect(throws: PluginError.self) { try catalog.plugin(library, hook: .scorer) }
   }
 
+  @Test func `a rule is taken away by its digest or the start of it, and no other`() {
+    func rule(_ start: String) -> PluginPolicy.Rule {
+      .init(
+        sha256: start + String(repeating: "0", count: 64 - start.count), isolation: .worker)
+    }
+    var policy = PluginPolicy(default: .deny, rules: [rule("abcdef1"), rule("abcdef2"), rule("9")])
+    #expect(policy.remove(digest: "abcde") == [])
+    #expect(policy.remove(digest: "") == [])
+    #expect(policy.remove(digest: "abcdef2") == [rule("abcdef2")])
+    #expect(policy.remove(digest: rule("9").sha256) == [rule("9")])
+    #expect(policy == PluginPolicy(default: .deny, rules: [rule("abcdef1")]))
+    #expect(
+      PluginError.notInTrustFile(name: "lib.so").description == """
+        The trust file has no rule for "lib.so", nor for a digest that starts so (6 digits at \
+        least). A library that was built anew has another digest; billhook plugin doctor says where \
+        the file is.
+        """)
+  }
+
   @Test func `a trust file that others can read is not used`() throws {
     let settings = try separateSettings(nil)
     let path = settings.home.policyPath

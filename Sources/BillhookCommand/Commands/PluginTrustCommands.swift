@@ -10,6 +10,7 @@ extension PluginCommand {
         billhook plugin trust ./libmine.so             # in a worker, also when found in a folder
         billhook plugin trust --inproc ./libmine.so    # in Billhook's own process
         billhook plugin trust 'ffi:libm.so.6:float fabsf(float)'
+        billhook plugin trust --remove ./libmine.so    # or the start of a digest
 
         A digest says that a file is the same, not that it is harmless. In Billhook's own process a \
         library can do all that you can.
@@ -22,6 +23,8 @@ extension PluginCommand {
     var inproc = false
     @Flag(help: "Only in a worker that is confined fully.")
     var strict = false
+    @Flag(help: "Take its rule away again.")
+    var remove = false
     @Option(help: "Why, for later readers of the file.")
     var note: String?
     @OptionGroup var json: JSONFlag
@@ -29,15 +32,17 @@ extension PluginCommand {
 
     func validate() throws {
       if inproc && strict { throw ValidationError("--inproc and --strict exclude each other.") }
+      if remove && (inproc || strict || note != nil) {
+        throw ValidationError("--remove goes with none of --inproc, --strict and --note.")
+      }
     }
 
     func run() throws {
       let session = global.start()
+      if remove { return try takeAway(session) }
       let isolation: Isolation = inproc ? .inproc : strict ? .workerStrict : .worker
       let home = session.plugins.home
       var policy = try PluginPolicy(path: home.policyPath)
-      // Without a "/" it would be taken for an id.
-      let file = path.contains("/") || PluginCatalog.isPlainFunction(path) ? path : "./\(path)"
       guard let account = try session.catalog().why(file) else { return }
       policy.set(
         .init(
@@ -46,6 +51,26 @@ extension PluginCommand {
       try policy.write(to: home.policyPath)
       let after = try PluginCatalog(settings: session.plugins).why(file) ?? account
       try session.show(after, asJSON: json.json) { after.text() }
+    }
+
+    /// Without a "/" it would be taken for an id.
+    private var file: String {
+      path.contains("/") || PluginCatalog.isPlainFunction(path) ? path : "./\(path)"
+    }
+
+    private func takeAway(_ session: Session) throws {
+      let home = session.plugins.home
+      var policy = try PluginPolicy(path: home.policyPath)
+      // Whoever built the library anew has but the digest of the old one.
+      let isHere =
+        PluginCatalog.isPlainFunction(path) || FileManager.default.fileExists(atPath: file)
+      let digest = try isHere ? session.catalog().why(file)?.sha256 : path
+      let removed = policy.remove(digest: digest ?? path)
+      guard !removed.isEmpty else { throw PluginError.notInTrustFile(name: path) }
+      try policy.write(to: home.policyPath)
+      try session.show(removed, asJSON: json.json) {
+        removed.map { "no longer trusted: \($0.sha256)\n" }.joined()
+      }
     }
   }
 

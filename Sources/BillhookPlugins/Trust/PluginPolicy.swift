@@ -118,6 +118,17 @@ public struct PluginPolicy: Sendable, Equatable, Codable {
     rules.append(rule)
   }
 
+  /// Takes away the rules of a digest, or of all that begin with its first characters.
+  ///
+  /// - Parameter start: At least six hexadecimal digits.
+  /// - Returns: The rules that were there; none for a start that is shorter.
+  public mutating func remove(digest start: String) -> [Rule] {
+    guard start.utf8.count >= 6 else { return [] }
+    let removed = rules.filter { $0.sha256.hasPrefix(start) }
+    rules.removeAll { $0.sha256.hasPrefix(start) }
+    return removed
+  }
+
   /// Writes the file for its owner alone.
   public func write(to path: String) throws(PluginError) {
     let encoder = JSONEncoder()
