@@ -2,6 +2,7 @@ internal import BillhookFormats
 internal import BillhookGraph
 internal import BillhookTensor
 internal import BillhookTestSupport
+internal import Foundation
 internal import OrderedCollections
 internal import Testing
 
@@ -156,5 +157,57 @@ internal import Testing
     let again = try ONNXFile.encode(graph)
     #expect(again.count == bytes.count)
     #expect(try ONNXFile.encode(ONNXFile.decode(again, name: "m.onnx")) == again)
+  }
+
+  @Test func `a file that changes after it was read leaves the weights as they were`() throws {
+    let folder = TemporaryFolder()
+    // Larger than pages, at an address that no element is at.
+    let weight = Tensor.counting([5000])
+    let bytes = WireBytes.model { graph in
+      graph.initializer(type: 1, dims: [5000]) {
+        $0.data(9, weight.withUnsafeBytes { [UInt8]($0) })
+      }
+    }
+    let path = folder.file("m.onnx", bytes)
+    let graph = try ONNXFile.read(path: path)
+    // In place: no other file takes its name.
+    #expect(truncate(path, 0) == 0)
+    #expect(graph.initializers["w"]?.tensor == weight)
+  }
+
+  @Test func `raw data of a tensor that is only carried along stay in it`() throws {
+    let raw: [UInt8] = [11, 22, 33, 44, 55, 66, 77, 88]
+    func bytes(type: Int, _ reference: String?) -> [UInt8] {
+      WireBytes.model { graph in
+        graph.message(1) { node in
+          node.text(4, "Op")
+          node.message(5) {
+            $0.text(1, "a")
+            $0.message(5) {
+              $0.integer(2, type)
+              $0.data(9, raw)
+            }
+            $0.integer(20, 4)
+            if let reference { $0.text(21, reference) }
+          }
+        }
+      }
+    }
+    // complex64, which is no element type here, and an attribute that refers to a function's.
+    for model in [bytes(type: 14, nil), bytes(type: 11, "outer")] {
+      #expect(try ONNXFile.encode(ONNXFile.decode(model, name: "m.onnx")) == model)
+    }
+  }
+
+  @Test func `raw data given twice are the second ones`() throws {
+    let bytes = WireBytes.model { graph in
+      graph.initializer(type: 2, dims: [2]) {
+        $0.data(9, [1, 2, 3])
+        $0.data(9, [4, 5])
+      }
+    }
+    #expect(
+      try ONNXFile.decode(bytes, name: "m.onnx").initializers["w"]?.tensor
+        == Tensor([4, 5] as [UInt8]))
   }
 }

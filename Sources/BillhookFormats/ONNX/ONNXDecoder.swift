@@ -11,6 +11,8 @@ struct ONNXDecoder {
   let path: String
   /// Where the files of external data lie; nil for bytes in memory, which have none.
   let external: ExternalData?
+  /// What the places of an ``ONNXOutline`` are in; nil where raw data are in their messages.
+  let weights: Storage?
 
   func graph(_ model: Onnx_ModelProto) throws(FormatError) -> Graph {
     var rest = model
@@ -42,7 +44,8 @@ struct ONNXDecoder {
   /// A subgraph; what is not modelled stays in its opaque bytes.
   private func subgraph(_ proto: Onnx_GraphProto) throws(FormatError) -> Graph {
     var rest = proto
-    var graph = try self.graph(&rest, isNested: true)
+    var graph = try ONNXDecoder(path: path, external: external, weights: nil)
+      .graph(&rest, isNested: true)
     graph.opsets = [:]
     graph.opaque = rest.restBytes
     return graph
@@ -296,6 +299,9 @@ extension ONNXDecoder {
   private func attribute(
     _ proto: inout Onnx_AttributeProto, at location: String
   ) throws(FormatError) -> Attribute {
+    let kind = kind(of: proto)
+    // What is only carried along must be whole.
+    if kind != .tensor, proto.hasT { putBack(&proto.t) }
     if proto.type == .graph, proto.hasG, !proto.hasRefAttrName,
       let graph = try supportedSubgraph(proto.g)
     {
@@ -304,7 +310,7 @@ extension ONNXDecoder {
       proto.clearG()
       return .graph(graph)
     }
-    guard let kind = kind(of: proto) else {
+    guard let kind else {
       if proto.hasT { try refuseExternalData(proto.t, at: location) }
       for tensor in proto.tensors { try refuseExternalData(tensor, at: location) }
       if proto.hasG { try refuseExternalData(in: proto.g) }

@@ -64,23 +64,10 @@ struct ONNXFault {
     _ bytes: UnsafeRawBufferPointer, _ range: Range<Int>,
     fields: Fields, path: String
   ) -> Bool {
-    var position = range.lowerBound
-
-    func varint() -> UInt64? {
-      var value: UInt64 = 0
-      for shift in stride(from: 0, to: 70, by: 7) {
-        guard position < range.upperBound else { return nil }
-        let byte = bytes[position]
-        position += 1
-        value |= UInt64(byte & 0x7F) << UInt64(shift)
-        if byte < 0x80 { return value }
-      }
-      return nil
-    }
-
-    while position < range.upperBound {
-      let start = position
-      guard let tag = varint() else {
+    var cursor = WireCursor(bytes, range)
+    while cursor.position < range.upperBound {
+      let start = cursor.position
+      guard let tag = cursor.varint() else {
         return set(start, path, "a number without an end", "a field tag")
       }
       let number = Int(truncatingIfNeeded: tag >> 3)
@@ -91,27 +78,28 @@ struct ONNXFault {
       }
       switch tag & 7 {
       case 0:
-        guard varint() != nil else {
+        guard cursor.varint() != nil else {
           return set(start, name, "a number without an end", "at most 10 bytes inside the message")
         }
       case 1, 5:
         let size = tag & 7 == 1 ? 8 : 4
-        guard range.upperBound - position >= size else {
+        guard range.upperBound - cursor.position >= size else {
           return set(
-            start, name, "\(range.upperBound - position) bytes", "\(size) bytes for one number")
+            start, name, "\(range.upperBound - cursor.position) bytes",
+            "\(size) bytes for one number")
         }
-        position += size
+        cursor.position += size
       case 2:
-        guard let length = varint() else {
+        guard let length = cursor.varint() else {
           return set(start, name, "a length without an end", "the length of the field")
         }
-        let available = range.upperBound - position
+        let available = range.upperBound - cursor.position
         guard length <= UInt64(available) else {
           return set(
             start, name, "a length of \(length) bytes",
             "at most \(available), the bytes that are left")
         }
-        let content = position..<position + Int(length)
+        let content = cursor.position..<cursor.position + Int(length)
         switch field?.kind {
         case .message(let inner)?:
           if walk(bytes, content, fields: inner, path: name) { return true }
@@ -121,7 +109,7 @@ struct ONNXFault {
           }
         case nil: break
         }
-        position = content.upperBound
+        cursor.position = content.upperBound
       default:
         return set(start, name, "wire type \(tag & 7)", "a wire type of 0, 1, 2 or 5")
       }

@@ -10,7 +10,8 @@ internal import SwiftProtobuf
 /// the rest is kept, to be completed again by encoding. Reading, writing and reading again gives
 /// the same graph; tensors are always written as raw bytes.
 ///
-/// Tensors whose bytes lie in files beside the model are read from there, mapped rather than copied,
+/// A model is read as a whole: what happens to its file later changes nothing. Tensors whose bytes
+/// lie in files beside the model are read from there, mapped rather than copied,
 /// and are written into the model.
 ///
 /// Source: the ONNX intermediate representation, version 14 (`onnx.proto`). Our deviation: a file
@@ -23,18 +24,26 @@ public enum ONNXFile {
   ///   ``FormatError/malformed(path:format:location:found:expected:)``,
   ///   ``FormatError/unsupported(path:format:location:found:supported:)``.
   public static func read(path: String) throws(FormatError) -> Graph {
-    let storage = try mapFile(path)
-    return try storage.withUnsafeBytes { (bytes) throws(FormatError) in
-      let model: Onnx_ModelProto = try message(bytes, name: path)
-      return try ONNXDecoder(path: path, external: ExternalData(model: path)).graph(model)
-    }
+    try graph(in: try mapFile(path), name: path, external: ExternalData(model: path))
   }
 
   /// Decodes a model that is in memory; `name` stands for the path in errors.
   public static func decode(_ bytes: [UInt8], name: String) throws(FormatError) -> Graph {
-    try bytes.withRawBytes { (raw) throws(FormatError) in
-      let model: Onnx_ModelProto = try message(raw, name: name)
-      return try ONNXDecoder(path: name, external: nil).graph(model)
+    try graph(in: Tensor(bytes).sharedStorage, name: name, external: nil)
+  }
+
+  private static func graph(
+    in storage: Storage, name: String, external: ExternalData?
+  ) throws(FormatError) -> Graph {
+    try storage.withUnsafeBytes { (bytes) throws(FormatError) in
+      guard let outline = ONNXOutline(of: bytes) else {
+        let model: Onnx_ModelProto = try message(bytes, of: bytes, name: name)
+        return try ONNXDecoder(path: name, external: external, weights: nil).graph(model)
+      }
+      let model: Onnx_ModelProto = try outline.bytes.withRawBytes { (raw) throws(FormatError) in
+        try message(raw, of: bytes, name: name)
+      }
+      return try ONNXDecoder(path: name, external: external, weights: storage).graph(model)
     }
   }
 
@@ -44,8 +53,9 @@ public enum ONNXFile {
   public static func readTensor(path: String) throws(FormatError) -> Tensor {
     let storage = try mapFile(path)
     return try storage.withUnsafeBytes { (bytes) throws(FormatError) in
-      let proto: Onnx_TensorProto = try message(bytes, name: path)
-      return try ONNXDecoder(path: path, external: nil).initializer(proto, at: "the tensor").tensor
+      let proto: Onnx_TensorProto = try message(bytes, of: bytes, name: path)
+      return try ONNXDecoder(path: path, external: nil, weights: nil)
+        .initializer(proto, at: "the tensor").tensor
     }
   }
 
@@ -72,8 +82,9 @@ public enum ONNXFile {
     }
   }
 
+  /// - Parameter file: What `bytes` stand for, where faults are looked for.
   private static func message<M: Message>(
-    _ bytes: UnsafeRawBufferPointer, name: String
+    _ bytes: UnsafeRawBufferPointer, of file: UnsafeRawBufferPointer, name: String
   ) throws(FormatError) -> M {
     guard let base = bytes.baseAddress, !bytes.isEmpty else {
       throw .malformed(
@@ -86,7 +97,7 @@ public enum ONNXFile {
     do {
       return try M(serializedBytes: data, partial: true)
     } catch {
-      let fault = ONNXFault(in: bytes, error: error)
+      let fault = ONNXFault(in: file, error: error)
       throw .malformed(
         path: name, format: .onnx, location: fault.location, found: fault.found,
         expected: fault.expected)

@@ -103,9 +103,11 @@ extension ONNXDecoder {
     ].reduce(0, +)
     if proto.hasRawData && !(proto.rawData.isEmpty && typedCount > 0) {
       let byteCount = count * type.byteCount
-      guard proto.rawData.count == byteCount else {
+      let place = place(of: proto)
+      let found = place?.count ?? proto.rawData.count
+      guard found == byteCount else {
         throw malformed(
-          location, "\(proto.rawData.count) bytes of raw data",
+          location, "\(found) bytes of raw data",
           "\(byteCount) for shape \(shape) of \(type)")
       }
       guard typedCount == 0 else {
@@ -113,7 +115,12 @@ extension ONNXDecoder {
       }
       var tensor = Tensor(zeros: shape, type)
       tensor.withUnsafeMutableBytes { target in
-        _ = proto.rawData.copyBytes(to: target)
+        if let weights, let place {
+          weights.withUnsafeBytes { target.copyMemory(from: .init(rebasing: $0[place])) }
+          weights.discard(place)
+        } else {
+          _ = proto.rawData.copyBytes(to: target)
+        }
         if type == .bool { Self.normalizeBooleans(target) }
       }
       return tensor
@@ -158,6 +165,17 @@ extension ONNXDecoder {
     case .float16, .bfloat16:
       return try converted("int32_data", proto.int32Data, to: UInt16.self).reinterpreted(as: type)
     }
+  }
+
+  /// Where the raw data of a tensor lie, when they were taken out of the message.
+  private func place(of proto: Onnx_TensorProto) -> Range<Int>? {
+    weights != nil && proto.hasRawData ? ONNXOutline.place(proto.rawData) : nil
+  }
+
+  /// Makes a message whole again whose raw data were taken out.
+  func putBack(_ proto: inout Onnx_TensorProto) {
+    guard let weights, let place = place(of: proto) else { return }
+    proto.rawData = weights.withUnsafeBytes { Data($0[place]) }
   }
 
   /// Any other byte than 0 and 1 is not a value of `Bool`, and must not be read as one.
