@@ -69,6 +69,8 @@ constexpr int64_t kTaskRows = 96;
 constexpr int64_t kTaskOutputs = 128;
 // Multiplications that are not worth waking a thread for.
 constexpr int64_t kGrain = 1 << 17;
+// Numbers that are not worth it when they are only moved.
+constexpr int64_t kPackGrain = 1 << 15;
 
 }  // namespace
 
@@ -77,16 +79,22 @@ int64_t dense_packed_count(int64_t inputs, int64_t outputs) {
   return (outputs + panel - 1) / panel * panel * inputs;
 }
 
-void dense_pack(const float *w, int64_t inputs, int64_t outputs, float *packed) {
+void dense_pack(const float *w, int64_t inputs, int64_t outputs, int64_t input_step,
+                int64_t output_step, float *packed) {
   const int64_t panel = HWY_DYNAMIC_DISPATCH(DensePanelWidth)();
   const int64_t panels = (outputs + panel - 1) / panel;
-  for (int64_t p = 0; p < panels; p++) {
-    float *target = packed + p * panel * inputs;
-    const int64_t own = std::min(panel, outputs - p * panel);
-    if (own < panel) std::memset(target, 0, panel * inputs * sizeof(float));
-    for (int64_t c = 0; c < own; c++)
-      for (int64_t k = 0; k < inputs; k++) target[k * panel + c] = w[(p * panel + c) * inputs + k];
-  }
+  const int64_t grain = std::max<int64_t>(1, kPackGrain / (panel * inputs));
+  bh::parallel_for(panels, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t p = begin; p < end; p++) {
+      const float *from = w + p * panel * output_step;
+      float *target = packed + p * panel * inputs;
+      const int64_t own = std::min(panel, outputs - p * panel);
+      for (int64_t k = 0; k < inputs; k++, from += input_step, target += panel) {
+        for (int64_t c = 0; c < own; c++) target[c] = from[c * output_step];
+        for (int64_t c = own; c < panel; c++) target[c] = 0;
+      }
+    }
+  });
 }
 
 void dense(const DenseShape &shape, const float *x, const float *packed,

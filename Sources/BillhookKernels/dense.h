@@ -23,8 +23,9 @@ struct DenseEpilogue {
 
 // Floats in the packed form of weights, which depends on the CPU.
 int64_t dense_packed_count(int64_t inputs, int64_t outputs);
-// w: [outputs, inputs].
-void dense_pack(const float *w, int64_t inputs, int64_t outputs, float *packed);
+// The weight of input k and output o is w[k * input_step + o * output_step].
+void dense_pack(const float *w, int64_t inputs, int64_t outputs, int64_t input_step,
+                int64_t output_step, float *packed);
 
 // y[rows, outputs] = epilogue(x[rows, inputs] . w^T). The same bits for any number of threads: an
 // output is one sum over the inputs in their order, started anew every few hundred of them.

@@ -1,18 +1,45 @@
 #include "plan.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
 namespace billhook {
 
+namespace {
+
+// Buffers of this size and more are pages of their own, which the system zeroes as they are touched.
+constexpr size_t kPaged = 1 << 20;
+// From here on in large pages: fewer of them to be made.
+constexpr size_t kLargePages = 4 << 20;
+
+}  // namespace
+
 Buffer::Buffer(size_t bytes) : bytes_((bytes + 63) / 64 * 64 + 64) {
-  data_ = std::aligned_alloc(64, bytes_);
+  if (bytes_ >= kPaged) {
+    data_ = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (data_ == MAP_FAILED) data_ = nullptr;
+    if (data_ && bytes_ >= kLargePages) madvise(data_, bytes_, MADV_HUGEPAGE);
+  } else {
+    data_ = std::aligned_alloc(64, bytes_);
+    if (data_) std::memset(data_, 0, bytes_);
+  }
   if (!data_) throw PlanFailure("No memory for " + std::to_string(bytes) + " bytes.");
-  std::memset(data_, 0, bytes_);
 }
 
-Buffer::~Buffer() { std::free(data_); }
+Buffer::Buffer(const void *data, size_t bytes, void (*release)(void *owner), void *owner)
+    : data_(const_cast<void *>(data)), bytes_(bytes), release_(release), owner_(owner) {}
+
+Buffer::~Buffer() {
+  if (release_)
+    release_(owner_);
+  else if (bytes_ >= kPaged)
+    munmap(data_, bytes_);
+  else
+    std::free(data_);
+}
 
 std::string text(const Dims &dims) {
   std::string result = "[";
@@ -119,8 +146,29 @@ int32_t bh_plan::add_view(int32_t of, const Dims &dims, const memory::desc &layo
   const Kind kind = at(of).kind;
   const int32_t view = add_value(kind, dims, layout);
   values[view].root = root;
-  values[view].own = values[root].own;
   return view;
+}
+
+int32_t bh_plan::add_packed(int32_t source, const Dims &dims, const memory::desc &layout,
+                            std::function<void(const void *source, void *target)> pack) {
+  const int32_t result = add_value(Kind::constant, dims, layout);
+  packings.push_back({source, result, std::move(pack)});
+  return result;
+}
+
+const void *bh_plan::constant_data(int32_t value) {
+  const int root = at(value).root;
+  if (!values[root].own) {
+    const auto made = std::find_if(packings.begin(), packings.end(),
+                                   [&](const Packing &packing) { return packing.target == root; });
+    if (made == packings.end())
+      throw PlanFailure("Value " + std::to_string(value) + " is not a constant.");
+    const void *source = constant_data(made->source);
+    auto bytes = std::make_shared<Buffer>(values[root].layout.get_size());
+    made->pack(source, bytes->data());
+    values[root].own = bytes;
+  }
+  return values[root].own->data();
 }
 
 int32_t bh_plan::in_layout(int32_t value, const memory::desc &layout) {
@@ -129,9 +177,15 @@ int32_t bh_plan::in_layout(int32_t value, const memory::desc &layout) {
   if (cached != reordered.end()) return cached->second;
   int32_t result;
   if (at(value).kind == Kind::constant) {
-    result = add_value(Kind::constant, at(value).dims, layout);
-    values[result].own = std::make_shared<Buffer>(layout.get_size());
-    reorder_now(at(value).layout, values[value].own->data(), layout, values[result].own->data());
+    const memory::desc from = at(value).layout;
+    // Now, because a layout that oneDNN cannot make is the fault of the layer being added.
+    const dnnl::reorder::primitive_desc description(engine(), from, engine(), layout);
+    result = add_packed(value, at(value).dims, layout, [=](const void *source, void *target) {
+      dnnl::memory input(from, engine(), const_cast<void *>(source));
+      dnnl::memory output(layout, engine(), target);
+      dnnl::reorder(description).execute(stream(), input, output);
+      stream().wait();
+    });
   } else {
     result = add_intermediate(at(value).dims, layout);
     dnnl::reorder::primitive_desc description(engine(), at(value).layout, engine(), layout);
@@ -248,6 +302,18 @@ int32_t bh_plan_constant(bh_plan *plan, int32_t type, int32_t rank, const int64_
   });
 }
 
+int32_t bh_plan_lent_constant(bh_plan *plan, int32_t type, int32_t rank, const int64_t *dims,
+                              const void *data, void (*release)(void *owner), void *owner) {
+  return plan->guarded([&] {
+    const Dims shape = dims_of(rank, dims);
+    const auto layout = plain_layout(shape, data_type(type));
+    const int32_t value = plan->add_value(Kind::constant, shape, layout);
+    // Last: who gets an error keeps the bytes.
+    plan->values[value].own = std::make_shared<Buffer>(data, layout.get_size(), release, owner);
+    return value;
+  });
+}
+
 int32_t bh_plan_parameter(bh_plan *plan, int32_t rank, const int64_t *dims, const float *data) {
   const int32_t value = bh_plan_constant(plan, BH_TYPE_F32, rank, dims, data);
   if (value >= 0) plan->values[value].kind = Kind::parameter;
@@ -267,6 +333,7 @@ int32_t bh_plan_position(const bh_plan *plan) {
 
 int32_t bh_plan_finish(bh_plan *plan) {
   return plan->guarded([&] {
+    plan->pack_constants();
     plan->lay_out();
     plan->finished = true;
     return 0;

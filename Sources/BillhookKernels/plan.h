@@ -31,15 +31,21 @@ using dnnl::memory;
 class Buffer {
  public:
   explicit Buffer(size_t bytes);
+  // Somebody else's bytes, to be read at whatever address they have; at the end `release` is called
+  // with `owner`.
+  Buffer(const void *data, size_t bytes, void (*release)(void *owner), void *owner);
   ~Buffer();
   Buffer(const Buffer &) = delete;
   Buffer &operator=(const Buffer &) = delete;
   void *data() const { return data_; }
   size_t bytes() const { return bytes_; }
+  bool is_lent() const { return release_ != nullptr; }
 
  private:
   void *data_;
   size_t bytes_;
+  void (*release_)(void *owner) = nullptr;
+  void *owner_ = nullptr;
 };
 
 enum class Kind { input, constant, parameter, intermediate };
@@ -55,7 +61,7 @@ struct Value {
   bool kept = false;
   int first = std::numeric_limits<int>::max(), last = -1;  // operations that use it (roots only)
   size_t offset = 0;
-  std::shared_ptr<Buffer> own;  // constants, parameters and kept values
+  std::shared_ptr<Buffer> own;  // constants, parameters and kept values (roots only)
   // What the backward half needs of the forward operation that made this value.
   std::shared_ptr<void> forward;
 };
@@ -68,6 +74,13 @@ struct Operation {
   std::function<void()> call;
   std::vector<int> reads, writes;
   int in_place_source = BH_PLAN_NONE;  // may share its bytes with writes[0] when it dies here
+};
+
+// A constant in the form that a kernel reads. It is made when the plan is finished, one constant after
+// the other, so that no more than one of them is there in both forms.
+struct Packing {
+  int source, target;
+  std::function<void(const void *source, void *target)> pack;
 };
 
 class PlanFailure : public std::runtime_error {
@@ -92,6 +105,7 @@ void reorder_now(const memory::desc &from, const void *source, const memory::des
 struct bh_plan {
   std::vector<billhook::Value> values;
   std::vector<billhook::Operation> operations;
+  std::vector<billhook::Packing> packings;
   std::map<std::pair<int, std::string>, int> reordered;  // (value, layout) -> value
   std::unique_ptr<billhook::Buffer> arena;
   std::string error;
@@ -108,6 +122,11 @@ struct bh_plan {
   }
   // A value with the bytes of another.
   int32_t add_view(int32_t of, const billhook::Dims &dims, const dnnl::memory::desc &layout);
+  // A constant that `pack` makes of another one.
+  int32_t add_packed(int32_t source, const billhook::Dims &dims, const dnnl::memory::desc &layout,
+                     std::function<void(const void *source, void *target)> pack);
+  // The bytes of a constant, which is packed now if it was not so far.
+  const void *constant_data(int32_t value);
   // The value in another layout: itself, a packed constant, or a reorder in the plan.
   int32_t in_layout(int32_t value, const dnnl::memory::desc &layout);
   // Parameters take the layout of their first user for good.
@@ -126,6 +145,7 @@ struct bh_plan {
   void add_call(const char *name, std::vector<int> reads, std::vector<int> writes,
                 std::function<void()> call, int32_t in_place_source = BH_PLAN_NONE);
   void *data(int32_t value);
+  void pack_constants();
   void lay_out();
 
   // Runs `body`; what it throws becomes bh_plan_error.

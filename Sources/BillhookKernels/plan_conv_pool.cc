@@ -46,7 +46,7 @@ std::shared_ptr<ConvPool> conv_pool_of(bh_plan *plan, int32_t x, int32_t w, int3
   const auto plain = [&](int32_t value) {
     const int32_t copy = plan->parameter_in_layout(
         value, plain_layout(plan->at(value).dims, memory::data_type::f32));
-    return static_cast<const float *>(plan->at(copy).own->data());
+    return static_cast<const float *>(plan->constant_data(copy));
   };
   pack_conv_pool(*layer, plain(w), bias == BH_PLAN_NONE ? nullptr : plain(bias));
   return conv_pool_fits(*layer) ? layer : nullptr;

@@ -19,18 +19,21 @@ dnnl::inner_product_forward::primitive_desc dense_hint(const memory::desc &x, co
   return {{prop_kind::forward_training, x, w, memory::desc(), y}, engine()};
 }
 
-// y = functions(x . w^T + bias + residual) for constant weights and plain rows, by our own kernel.
+// y = functions(x . w^T + bias + residual) for constant weights, given in either order of their axes,
+// and plain rows, by our own kernel.
 int32_t add_packed_dense(bh_plan *plan, int32_t x, int32_t w, int32_t bias, int32_t residual,
                          const bh_activation *functions, int32_t count) {
   const Dims ws = plan->at(w).dims;
   const DenseShape shape{plan->at(x).dims[0], ws[1], ws[0]};
+  const memory::desc from = plan->at(w).layout;
+  const auto &steps = from.data.format_desc.blocking.strides;
+  const int64_t output_step = steps[0], input_step = steps[1];
   const Dims packed{dense_packed_count(shape.inputs, shape.outputs)};
-  const auto layout = plain_layout(packed, memory::data_type::f32);
-  const int32_t weights = plan->add_value(Kind::constant, packed, layout);
-  auto bytes = std::make_shared<Buffer>(layout.get_size());
-  dense_pack(static_cast<const float *>(plan->at(w).own->data()), shape.inputs, shape.outputs,
-             static_cast<float *>(bytes->data()));
-  plan->at(weights).own = bytes;
+  const int32_t weights = plan->add_packed(
+      w, packed, plain_layout(packed, memory::data_type::f32), [=](const void *source, void *target) {
+        dense_pack(static_cast<const float *>(source), shape.inputs, shape.outputs, input_step,
+                   output_step, static_cast<float *>(target));
+      });
   const Dims ys{shape.rows, shape.outputs};
   if (residual != BH_PLAN_NONE) residual = plan->plain(plan->with_dims(residual, ys));
   const int32_t y = plan->add_intermediate(ys, plain_layout(ys, memory::data_type::f32));

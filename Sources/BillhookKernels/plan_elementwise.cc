@@ -105,7 +105,7 @@ const float *lone_number(bh_plan *plan, int32_t value) {
     return nullptr;
   for (int64_t size : stored.dims)
     if (size != 1) return nullptr;
-  return static_cast<const float *>(stored.own->data());
+  return static_cast<const float *>(plan->constant_data(value));
 }
 
 // An operation with one constant number as a linear function; BH_PLAN_NONE when it is none.

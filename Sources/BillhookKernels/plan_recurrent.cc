@@ -104,8 +104,8 @@ int32_t bh_plan_recurrent(bh_plan *plan, const bh_recurrent *form, int32_t x, in
     const bool is_constant = plan->at(layer->w).kind == Kind::constant &&
                              plan->at(layer->r).kind == Kind::constant;
     if (is_constant)
-      recurrent_pack(shape, static_cast<float *>(plan->at(layer->w).own->data()),
-                     static_cast<float *>(plan->at(layer->r).own->data()),
+      recurrent_pack(shape, static_cast<const float *>(plan->constant_data(layer->w)),
+                     static_cast<const float *>(plan->constant_data(layer->r)),
                      static_cast<float *>(packed->data()));
     plan->add_call(layer->name(false), layer->reads(), writes, [=] {
       const RecurrentInputs in = inputs(plan, *layer);

@@ -42,7 +42,7 @@ size_t place(std::vector<Value *> &values) {
 
 }  // namespace
 
-void bh_plan::lay_out() {
+void bh_plan::pack_constants() {
   for (int i = 0; i < static_cast<int>(operations.size()); i++) {
     auto touch = [&](int value) {
       Value &root = values[values[value].root];
@@ -52,11 +52,37 @@ void bh_plan::lay_out() {
     for (int value : operations[i].reads) touch(value);
     for (int value : operations[i].writes) touch(value);
   }
-  // Constants that were packed for good are not needed in their own order any more.
-  for (Value &value : values) {
-    const Value &root = values[value.root];
-    if (value.kind == Kind::constant && root.last < 0 && !root.kept) value.own.reset();
+  // From the end: the last packing that reads each constant, among those whose result is read.
+  const int count = static_cast<int>(packings.size());
+  auto is_run_with = [&](int root) { return values[root].last >= 0 || values[root].kept; };
+  std::vector<int> last_packing(values.size(), -1);
+  std::vector<bool> is_wanted(count);
+  for (int i = count - 1; i >= 0; i--) {
+    const int target = packings[i].target, source = values[packings[i].source].root;
+    is_wanted[i] = is_run_with(target) || last_packing[target] >= 0;
+    if (is_wanted[i]) last_packing[source] = std::max(last_packing[source], i);
   }
+  // Constants that were packed for good are not needed in their own order any more.
+  auto let_go = [&](int root, int packing) {
+    const bool is_free = values[root].kind == Kind::constant && !is_run_with(root);
+    if (is_free && last_packing[root] <= packing) values[root].own.reset();
+  };
+  for (int root = 0; root < static_cast<int>(values.size()); root++) let_go(root, -1);
+  for (int i = 0; i < count; i++) {
+    if (is_wanted[i]) constant_data(packings[i].target);
+    let_go(values[packings[i].source].root, i);
+  }
+  // What the operations read lies as they are used to, and its lender need not stay.
+  for (Value &value : values) {
+    if (!value.own || !value.own->is_lent()) continue;
+    auto bytes = std::make_shared<Buffer>(value.own->bytes());
+    std::memcpy(bytes->data(), value.own->data(), value.own->bytes());
+    value.own = bytes;
+  }
+  packings.clear();
+}
+
+void bh_plan::lay_out() {
   // Element-wise results take the bytes of an operand that dies with the operation.
   std::vector<int> moved(values.size());
   for (size_t i = 0; i < moved.size(); i++) moved[i] = values[i].root;

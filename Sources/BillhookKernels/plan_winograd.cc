@@ -40,12 +40,10 @@ int32_t weights_value(bh_plan *plan, const WinogradShape &shape, int32_t w, bool
   const auto layout = plain_layout(dims, memory::data_type::f32);
   w = plan->parameter_in_layout(w, plain_layout(plan->at(w).dims, memory::data_type::f32));
   if (plan->at(w).kind == Kind::constant) {
-    const int32_t result = plan->add_value(Kind::constant, dims, layout);
-    auto bytes = std::make_shared<Buffer>(layout.get_size());
-    winograd_weights(shape, static_cast<const float *>(plan->at(w).own->data()), rotated,
-                     static_cast<float *>(bytes->data()));
-    plan->at(result).own = bytes;
-    return result;
+    return plan->add_packed(w, dims, layout, [=](const void *source, void *target) {
+      winograd_weights(shape, static_cast<const float *>(source), rotated,
+                       static_cast<float *>(target));
+    });
   }
   const int32_t result = plan->add_intermediate(dims, layout);
   plan->add_call("ConvWinogradWeights", {w}, {result}, [=] {

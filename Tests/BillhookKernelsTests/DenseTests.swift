@@ -13,16 +13,16 @@ struct DenseCase: CustomStringConvertible, Sendable {
     (13, 1030, 31), (97, 24, 130), (200, 40, 300),
   ].map { DenseCase(rows: $0.0, inputs: $0.1, outputs: $0.2) }
 
+  /// - Parameter weight: Makes the weights a value of a plan, of shape `[outputs, inputs]`.
   private func run(
-    _ subject: DenseCase, x: [Float], w: [Float], bias: [Float]?, residual: [Float]?,
-    _ functions: [bh_activation]
+    _ subject: DenseCase, x: [Float], bias: [Float]? = nil, residual: [Float]? = nil,
+    _ functions: [bh_activation] = [], weight: (OpaquePointer) -> Int32
   ) -> [Float] {
     let plan = bh_plan_new()!
     defer { bh_plan_free(plan) }
     func dims(_ sizes: Int...) -> [Int64] { sizes.map(Int64.init) }
     let input = bh_plan_input(plan, BH_TYPE_F32, 2, dims(subject.rows, subject.inputs))
-    let weight = bh_plan_constant(
-      plan, BH_TYPE_F32, 2, dims(subject.outputs, subject.inputs), w)
+    let weight = weight(plan)
     let offset = bias.map { bh_plan_constant(plan, BH_TYPE_F32, 1, dims(subject.outputs), $0) }
     let other = residual.map {
       bh_plan_constant(plan, BH_TYPE_F32, 2, dims(subject.rows, subject.outputs), $0)
@@ -67,7 +67,11 @@ struct DenseCase: CustomStringConvertible, Sendable {
     }
     let runs = onEveryConfiguration {
       run(
-        subject, x: x, w: w, bias: fused ? bias : nil, residual: fused ? residual : nil, functions)
+        subject, x: x, bias: fused ? bias : nil, residual: fused ? residual : nil, functions
+      ) { plan in
+        bh_plan_constant(
+          plan, BH_TYPE_F32, 2, [Int64(subject.outputs), Int64(subject.inputs)], w)
+      }
     }
     // Each of the sums has a rounding of 6e-8 of its size, the root of the number of inputs.
     let tolerance = Float(subject.inputs) * 1.5e-7 + 1e-6
@@ -76,5 +80,34 @@ struct DenseCase: CustomStringConvertible, Sendable {
     }
     // The first four have the best instruction set and 1, 2, 3 and 8 threads.
     for found in runs[1..<4] { #expect(sameBits(found, runs[0])) }
+  }
+
+  @Test(arguments: cases)
+  func `lent weights in the other order give the same bits, and are not read once given back`(
+    subject: DenseCase
+  ) {
+    let x = uniform(subject.rows * subject.inputs, seed: 5)
+    let w = uniform(subject.outputs * subject.inputs, seed: 6)
+    let sizes = [Int64(subject.outputs), Int64(subject.inputs)]
+    let expected = run(subject, x: x) { bh_plan_constant($0, BH_TYPE_F32, 2, sizes, w) }
+    var turned = (0..<subject.inputs).flatMap { k in
+      (0..<subject.outputs).map { w[$0 * subject.inputs + k] }
+    }
+    let found = turned.withUnsafeMutableBufferPointer { bytes in
+      withUnsafeMutablePointer(to: &bytes) { lender in
+        run(subject, x: x) { plan in
+          let weight = bh_plan_lent_constant(
+            plan, BH_TYPE_F32, 2, sizes.reversed(), lender.pointee.baseAddress,
+            {
+              $0!.assumingMemoryBound(to: UnsafeMutableBufferPointer<Float>.self)
+                .pointee.update(repeating: .nan)
+            },
+            lender)
+          return bh_plan_transpose(plan, weight, [1, 0])
+        }
+      }
+    }
+    #expect(sameBits(found, expected))
+    #expect(turned.filter { !$0.isNaN }.isEmpty)
   }
 }

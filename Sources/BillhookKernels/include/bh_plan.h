@@ -63,6 +63,11 @@ int32_t bh_plan_input(bh_plan *plan, int32_t type, int32_t rank, const int64_t *
 // A tensor that never changes. The bytes are copied.
 int32_t bh_plan_constant(bh_plan *plan, int32_t type, int32_t rank, const int64_t *dims,
                          const void *data);
+// The same of bytes that are lent, aligned as their type needs it: not copied but read until the plan
+// does not need them any more, at the latest in bh_plan_finish, and then given back by `release`.
+// They are not taken when this fails.
+int32_t bh_plan_lent_constant(bh_plan *plan, int32_t type, int32_t rank, const int64_t *dims,
+                              const void *data, void (*release)(void *owner), void *owner);
 // A float tensor that stays between runs and may change: a weight in training, a statistic.
 int32_t bh_plan_parameter(bh_plan *plan, int32_t rank, const int64_t *dims, const float *data);
 

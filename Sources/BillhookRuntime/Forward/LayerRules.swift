@@ -157,15 +157,7 @@ extension Lowering {
 
   /// A fully connected layer's weight as `[O, K]`.
   func denseWeight(_ name: String, transposed: Bool) throws(RuntimeError) -> PlanValue {
-    guard transposed else { return try parameter(name) }
-    let tensor: Tensor
-    switch value(name) {
-    case .dequantizedConstant(let integers, let grid)?: tensor = grid.dequantize(integers)
-    default:
-      guard let constant = constant(name) else { throw .unknownValue(name: name) }
-      tensor = constant.asFloat32()
-    }
-    return try plan.constant(tensor.transposed([1, 0]))
+    transposed ? try plan.transpose(try float(name), [1, 0]) : try parameter(name)
   }
 
   /// Applies a fused QuantizeLinear to what a float kernel made.

@@ -45,12 +45,22 @@ final class KernelPlan {
     try made(bh_plan_input(plan, type.rawValue, Int32(shape.count), shape.int64), shape, type)
   }
 
+  /// A tensor that never changes: the plan holds it, at most until ``finish()``, and does not copy it.
   func constant(_ tensor: Tensor) throws(RuntimeError) -> PlanValue {
-    let id = tensor.withUnsafeBytes {
-      bh_plan_constant(
-        plan, tensor.elementType.rawValue, Int32(tensor.rank), tensor.shape.int64, $0.baseAddress)
+    let type = tensor.elementType
+    let isAligned = tensor.withUnsafeBytes {
+      Int(bitPattern: $0.baseAddress) % type.byteCount == 0
     }
-    return try made(id, tensor.shape, tensor.elementType)
+    let tensor = isAligned ? tensor : tensor.copied()
+    let owner = Unmanaged.passRetained(tensor.sharedStorage)
+    let id = tensor.withUnsafeBytes {
+      bh_plan_lent_constant(
+        plan, type.rawValue, Int32(tensor.rank), tensor.shape.int64, $0.baseAddress,
+        { owner in if let owner { Unmanaged<Storage>.fromOpaque(owner).release() } },
+        owner.toOpaque())
+    }
+    if id < 0 { owner.release() }
+    return try made(id, tensor.shape, type)
   }
 
   func parameter(_ tensor: Tensor) throws(RuntimeError) -> PlanValue {
@@ -516,6 +526,7 @@ final class KernelPlan {
 
   func keep(_ value: PlanValue) throws(RuntimeError) { try check(bh_plan_keep(plan, value.id)) }
   var position: Int32 { bh_plan_position(plan) }
+  /// Packs the constants, letting go of each, and makes the arena. Nothing can be added afterwards.
   func finish() throws(RuntimeError) { try check(bh_plan_finish(plan)) }
   var arenaBytes: Int { Int(bh_plan_arena_bytes(plan)) }
   var residentBytes: Int { Int(bh_plan_resident_bytes(plan)) }
