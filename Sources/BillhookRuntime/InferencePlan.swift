@@ -22,13 +22,14 @@ public final class InferencePlan {
   /// Compiles a graph.
   ///
   /// - Parameters:
-  ///   - graph: Any graph of supported operators.
+  ///   - graph: Any graph of supported operators. When nobody else holds it, the memory of each weight
+  ///     is given back as soon as the plan has packed it.
   ///   - batchSize: At least 1; bound to every symbolic first axis of the inputs.
   ///   - observed: Names of values to hand to `observe` while running. Observing a value keeps it
   ///     from being fused away.
   /// - Throws: ``RuntimeError``, which names the node that cannot be compiled.
   public convenience init(
-    _ graph: Graph, batchSize: Int, observed: Set<String> = []
+    _ graph: consuming Graph, batchSize: Int, observed: Set<String> = []
   ) throws(RuntimeError) {
     guard batchSize >= 1 else { throw .batchSizeNotPositive(batchSize) }
     do {
@@ -39,12 +40,38 @@ public final class InferencePlan {
     try self.init(verified: graph, batchSize: batchSize, observed: observed)
   }
 
+  /// Compiles a graph for the shapes of given inputs.
+  ///
+  /// - Parameter graph: As above.
+  /// - Throws: ``RuntimeError``, as ``InferenceSession/run(_:profiler:observe:)`` does.
+  public convenience init(
+    _ graph: consuming Graph, for inputs: [String: Tensor]
+  ) throws(RuntimeError) {
+    do {
+      try graph.verify()
+    } catch {
+      throw .graph(error)
+    }
+    let tensors = try graph.ordered(inputs)
+    try graph.specialize(for: tensors)
+    try self.init(verified: graph, batchSize: 1, observed: [])
+  }
+
   /// Compiles a graph that was verified.
-  init(verified graph: Graph, batchSize: Int, observed: Set<String>) throws(RuntimeError) {
+  convenience init(
+    verified graph: consuming Graph, batchSize: Int, observed: Set<String>
+  ) throws(RuntimeError) {
+    try self.init(compiling: graph, batchSize: batchSize, observed: observed)
+    // The graph is gone, as far as it was for this plan only; now the weights can go one by one.
+    for step in steps { try step.piece.finish() }
+  }
+
+  private init(
+    compiling source: consuming Graph, batchSize: Int, observed: Set<String>
+  ) throws(RuntimeError) {
     self.batchSize = batchSize
     self.observed = observed
     let types: [String: ValueType]
-    let source = graph
     let graph: Graph
     do {
       let binding = source.binding(batchSize: batchSize)
@@ -167,14 +194,15 @@ private struct PlacedPiece {
     self.piece = piece
     reads = piece.reads.map { $0.isEmpty ? -1 : slots.slot($0) }
     writes = piece.writes.map { $0.isEmpty ? -1 : slots.slot($0) }
-    frees = piece.lastReads.map { slots.slot($0) }
+    // What only a region's nodes read, its weights among them, has no place between pieces.
+    frees = piece.lastReads.compactMap { slots.known[$0] }
   }
 }
 
 /// A place for each value that lies between pieces.
 private struct SlotTable {
   private let graph: Graph
-  private var slots: [String: Int] = [:]
+  private(set) var known: [String: Int] = [:]
   private(set) var initialValues: [Tensor?] = []
 
   init(_ graph: Graph) {
@@ -183,8 +211,8 @@ private struct SlotTable {
   }
 
   mutating func slot(_ name: String) -> Int {
-    if let known = slots[name] { return known }
-    slots[name] = initialValues.count
+    if let slot = known[name] { return slot }
+    known[name] = initialValues.count
     initialValues.append(graph.initializers[name]?.tensor)
     return initialValues.count - 1
   }

@@ -60,15 +60,7 @@ public final class InferenceSession {
     _ inputs: [String: Tensor], profiler: Profiler? = nil,
     observe: ((_ name: String, _ value: Tensor) throws -> Void)? = nil
   ) throws -> [String: Tensor] {
-    if let unknown = inputs.keys.filter({ !inputNames.contains($0) }).min() {
-      throw RuntimeError.unknownInput(name: unknown, expected: inputNames)
-    }
-    let tensors = try inputNames.map { name in
-      guard let tensor = inputs[name] else {
-        throw RuntimeError.missingInput(name: name, given: inputs.keys.sorted())
-      }
-      return tensor
-    }
+    let tensors = try graph.ordered(inputs)
     let results = try run(tensors, profiler: profiler, observe: observe)
     return Dictionary(zip(outputNames, results)) { first, _ in first }
   }
@@ -87,20 +79,50 @@ public final class InferenceSession {
       return plans[plans.count - 1]
     }
     var specialized = graph
+    try specialized.specialize(for: inputs, isRest: isRest)
+    let plan = try InferencePlan(verified: specialized, batchSize: 1, observed: observed)
+    if plans.count == Self.planLimit { plans.removeFirst() }
+    plans.append(plan)
+    return plan
+  }
+}
+
+extension Graph {
+  /// Tensors for all inputs, in their order.
+  ///
+  /// - Throws: ``RuntimeError/unknownInput(name:expected:)``,
+  ///   ``RuntimeError/missingInput(name:given:)``.
+  func ordered(_ given: [String: Tensor]) throws(RuntimeError) -> [Tensor] {
+    let names = inputs.map(\.name)
+    if let unknown = given.keys.filter({ !names.contains($0) }).min() {
+      throw .unknownInput(name: unknown, expected: names)
+    }
+    var tensors: [Tensor] = []
+    for name in names {
+      guard let tensor = given[name] else {
+        throw .missingInput(name: name, given: given.keys.sorted())
+      }
+      tensors.append(tensor)
+    }
+    return tensors
+  }
+
+  /// Gives the inputs the types and shapes of tensors, in their order.
+  ///
+  /// - Parameter isRest: The inputs are what another plan makes, of whatever shape.
+  /// - Throws: ``RuntimeError/inputContradicts(name:found:expected:)``.
+  mutating func specialize(for tensors: [Tensor], isRest: Bool = false) throws(RuntimeError) {
     var sizes: [String: Int] = [:]
-    for (index, (input, tensor)) in zip(graph.inputs, inputs).enumerated() {
+    for (index, tensor) in zip(inputs.indices, tensors) {
+      let input = inputs[index]
       guard isRest || fits(tensor, input, &sizes) else {
         throw .inputContradicts(
           name: input.name, found: "\(ValueType(of: tensor))",
           expected: "\(ValueType(input.elementType, input.shape ?? []))")
       }
-      specialized.inputs[index].elementType = tensor.elementType
-      specialized.inputs[index].shape = tensor.shape.map { .fixed($0) }
+      inputs[index].elementType = tensor.elementType
+      inputs[index].shape = tensor.shape.map { .fixed($0) }
     }
-    let plan = try InferencePlan(verified: specialized, batchSize: 1, observed: observed)
-    if plans.count == Self.planLimit { plans.removeFirst() }
-    plans.append(plan)
-    return plan
   }
 
   /// True when a tensor has the declared type, and the same symbol always stands for the same size.

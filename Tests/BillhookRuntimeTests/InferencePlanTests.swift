@@ -29,6 +29,42 @@ import Testing
     #expect(try plan.run(try subject.feeds(seed: 1))["y"]! == first)
   }
 
+  @Test(arguments: OperatorGraph.layers + OperatorGraph.fused)
+  func `a plan that nobody shares its graph with lets go of the weights that it packs`(
+    subject: OperatorGraph
+  ) throws {
+    var kept: [WeakStorage] = []
+    func plan() throws -> InferencePlan {
+      var graph = subject.graph
+      for name in graph.initializers.keys {
+        let tensor = graph.initializers[name]!.tensor.copied()
+        if tensor.elementType == .float32 {
+          kept.append(WeakStorage(storage: tensor.sharedStorage))
+        }
+        graph.initializers[name]!.tensor = tensor
+      }
+      return try InferencePlan(consume graph, batchSize: OperatorGraph.batch)
+    }
+    let plan = try plan()
+    // What the host computes reads its constants as they are.
+    if !plan.operations.contains(where: { $0.contains("on the host") }) {
+      #expect(kept.compactMap(\.storage).isEmpty)
+    }
+    let feeds = try subject.feeds(seed: 5)
+    let shared = try InferencePlan(subject.graph, batchSize: OperatorGraph.batch)
+    #expect(try plan.run(feeds)["y"]! == shared.run(feeds)["y"]!)
+  }
+
+  @Test func `a plan for given inputs takes their shapes`() throws {
+    let subject = OperatorGraph.fused[0]
+    let feeds = try subject.feeds(seed: 6)
+    let expected = try InferenceSession(subject.graph).run(feeds)["y"]!
+    #expect(try InferencePlan(subject.graph, for: feeds).run(feeds)["y"]! == expected)
+    #expect(
+      sentence { _ = try InferencePlan(subject.graph, for: [:]) }
+        == "The network's input \"x\" was not given; given: nothing.")
+  }
+
   @Test func `observed values come one by one, before fusion can swallow them`() throws {
     let subject = OperatorGraph.fused[0]
     let feeds = try subject.feeds(seed: 3)
@@ -115,4 +151,8 @@ import Testing
         quantized network is trained before it is quantized.
         """)
   }
+}
+
+private struct WeakStorage {
+  weak var storage: Storage?
 }

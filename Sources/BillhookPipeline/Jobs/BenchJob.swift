@@ -35,10 +35,14 @@ public struct BenchReport: Sendable, Codable, Equatable {
       try ModelFile.checkOutput(trace, inputs: [path] + files.map(\.path))
     }
     let graph = try ModelFile.readGraph(path, for: "bench")
-    let subject =
-      try files.isEmpty
-      ? LatencySubject(graph, name: path, batchSize: batchSize)
-      : LatencySubject(graph, NamedArrays.read(files, for: graph, model: path), model: path)
+    let subject: LatencySubject
+    // The subject is the only one that needs the graph, so its weights need not stay.
+    if files.isEmpty {
+      subject = try LatencySubject(consume graph, name: path, batchSize: batchSize)
+    } else {
+      let inputs = try NamedArrays.read(files, for: graph, model: path)
+      subject = try LatencySubject(consume graph, inputs, model: path)
+    }
     var report = BenchReport(
       model: path, instructionSet: MachineText.instructionSet,
       latency: try subject.latency(options))

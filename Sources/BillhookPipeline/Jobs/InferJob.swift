@@ -32,10 +32,12 @@ public struct InferReport: Sendable, Codable, Equatable {
     let graph = try ModelFile.readGraph(path, for: "infer")
     let inputs = try NamedArrays.read(files, for: graph, model: path)
     let batchSize = try NamedArrays.batchSize(graph, inputs, model: path)
-    let session = try InferenceSession(graph)
-    let results = try session.run(inputs.reduce(into: [:]) { $0[$1.key] = $1.value })
+    let names = graph.outputs.map(\.name)
+    let given = inputs.reduce(into: [:]) { $0[$1.key] = $1.value }
+    // The plan is the only one that needs the graph, so its weights need not stay.
+    let results = try InferencePlan(consume graph, for: given).run(given)
     var outputs: OrderedDictionary<String, Tensor> = [:]
-    for info in graph.outputs { outputs[info.name] = results[info.name] }
+    for name in names { outputs[name] = results[name] }
     try NumpyArchive.write(outputs, to: output)
     return InferReport(
       model: path, output: output, batchSize: batchSize, inputs: inputs.map(describe),

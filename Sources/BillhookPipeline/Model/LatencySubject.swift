@@ -30,7 +30,7 @@ extension Latency {
   /// - Throws: ``PipelineError/unknownInputShape(model:input:shape:)`` when an axis other than the
   ///   first is symbolic; the runtime's errors.
   public static func measure(
-    _ graph: Graph, name: String, batchSize: Int, options: MeasurementOptions = .init()
+    _ graph: consuming Graph, name: String, batchSize: Int, options: MeasurementOptions = .init()
   ) throws -> Latency {
     try LatencySubject(graph, name: name, batchSize: batchSize).latency(options)
   }
@@ -42,7 +42,7 @@ struct LatencySubject {
   private let run: (Profiler?) throws -> Void
 
   /// A network on random inputs.
-  init(_ graph: Graph, name: String, batchSize: Int) throws {
+  init(_ graph: consuming Graph, name: String, batchSize: Int) throws {
     let inputs = try Self.randomInputs(graph, name: name, batchSize: batchSize)
     let plan = try InferencePlan(graph, batchSize: batchSize)
     self.batchSize = batchSize
@@ -51,12 +51,12 @@ struct LatencySubject {
 
   /// A network on given inputs, of any shapes that it takes.
   init(
-    _ graph: Graph, _ inputs: OrderedDictionary<String, Tensor>, model: String
+    _ graph: consuming Graph, _ inputs: OrderedDictionary<String, Tensor>, model: String
   ) throws {
     let inputs = inputs.reduce(into: [:]) { $0[$1.key] = $1.value }
-    let session = try InferenceSession(graph)
     batchSize = graph.inputs.first.flatMap { inputs[$0.name]?.shape.first } ?? 1
-    run = { _ = try session.run(inputs, profiler: $0) }
+    let plan = try InferencePlan(graph, for: inputs)
+    run = { _ = try plan.run(inputs, profiler: $0) }
   }
 
   func latency(_ options: MeasurementOptions) throws -> Latency {

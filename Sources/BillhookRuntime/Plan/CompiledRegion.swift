@@ -4,6 +4,9 @@ internal import BillhookTensor
 internal import OrderedCollections
 
 /// Nodes compiled to kernels for fixed shapes: tensors in, tensors out.
+///
+/// The weights are packed apart, by ``finish()``: by then nobody may hold the graph any more, and each
+/// weight's own memory can go before the next one is packed.
 final class CompiledRegion {
   private let plan: KernelPlan
   private let inputs: [(name: String, value: PlanValue)]
@@ -70,12 +73,13 @@ final class CompiledRegion {
       }
       self.outputs = outputs
       self.operations = operations
-      current = nil
-      try plan.finish()
     } catch {
       throw Refusal(output: current)
     }
   }
+
+  /// Makes the region ready to run.
+  func finish() throws(RuntimeError) { try plan.finish() }
 
   var inputNames: [String] { inputs.map(\.name) }
   var outputNames: [String] { outputs.map(\.name) }

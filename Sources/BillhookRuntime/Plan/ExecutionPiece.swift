@@ -34,6 +34,11 @@ struct ExecutionPiece {
     }
   }
 
+  /// Makes the piece ready to run.
+  func finish() throws(RuntimeError) {
+    if case .region(let region) = content { try region.finish() }
+  }
+
   /// Computes what the piece makes.
   ///
   /// - Parameter tensors: One for each of ``reads``, nil for "".
