@@ -99,6 +99,11 @@ Dims dims_of(int32_t rank, const int64_t *dims) {
   return result;
 }
 
+Dims with_rank(Dims dims, size_t rank) {
+  while (dims.size() < rank) dims.insert(dims.begin(), 1);
+  return dims;
+}
+
 dnnl::engine &engine() {
   static dnnl::engine cpu(dnnl::engine::kind::cpu, 0);
   return cpu;

@@ -94,6 +94,8 @@ memory::desc plain_layout(const Dims &dims, memory::data_type type);
 int64_t interleaved_channels(const Value &value);
 memory::data_type data_type(int32_t type);
 Dims dims_of(int32_t rank, const int64_t *dims);
+// The shape with axes of one element in front, as broadcasting reads it.
+Dims with_rank(Dims dims, size_t rank);
 dnnl::engine &engine();
 dnnl::stream &stream();
 // Reorders once, now.

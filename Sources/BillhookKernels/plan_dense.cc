@@ -1,4 +1,4 @@
-// Fully connected layers and matrix products, forward and backward.
+// Fully connected layers, forward and backward.
 #include "dense.h"
 #include "plan.h"
 #include "plan_pieces.h"
@@ -180,49 +180,6 @@ int32_t bh_plan_dense_backward_weights(bh_plan *plan, int32_t dy, int32_t x, int
         gradient.inputs, gradient.outputs);
     *dw = plan->in_layout(gradient.dw(), plan->at(w).layout);
     return 0;
-  });
-}
-
-int32_t bh_plan_matmul(bh_plan *plan, int32_t a, int32_t b, int32_t transpose_a,
-                       int32_t transpose_b, const bh_activation *functions, int32_t count) {
-  return plan->guarded([&] {
-    a = plan->plain(a);
-    b = plan->plain(b);
-    // Both get the same number of axes; a swap is a matter of strides.
-    auto factor = [&](int32_t value, size_t rank, bool swap) {
-      Dims dims = plan->at(value).dims;
-      while (dims.size() < rank) dims.insert(dims.begin(), 1);
-      const auto layout = plain_layout(dims, memory::data_type::f32);
-      if (!swap) return plan->add_view(value, dims, layout);
-      std::vector<int> order(rank);
-      for (size_t i = 0; i < rank; i++) order[i] = static_cast<int>(i);
-      std::swap(order[rank - 1], order[rank - 2]);
-      std::swap(dims[rank - 1], dims[rank - 2]);
-      return plan->add_view(value, dims, layout.permute_axes(order));
-    };
-    const size_t rank = std::max(plan->at(a).dims.size(), plan->at(b).dims.size());
-    if (rank < 2) throw PlanFailure("A matrix product needs two axes; both factors have fewer.");
-    a = factor(a, rank, transpose_a);
-    b = factor(b, rank, transpose_b);
-    const Dims left = plan->at(a).dims, right = plan->at(b).dims;
-    Dims dims(rank);
-    for (size_t i = 0; i + 2 < rank; i++) dims[i] = std::max(left[i], right[i]);
-    dims[rank - 2] = left[rank - 2];
-    dims[rank - 1] = right[rank - 1];
-    if (left[rank - 1] != right[rank - 2])
-      throw PlanFailure("Matrices " + text(left) + " and " + text(right) +
-                        " cannot be multiplied.");
-    const auto layout = plain_layout(dims, memory::data_type::f32);
-    dnnl::primitive_attr attributes;
-    dnnl::post_ops steps;
-    const int32_t done = append_functions(steps, functions, count);
-    attributes.set_post_ops(steps);
-    dnnl::matmul::primitive_desc description({layout_of(plan, a), layout_of(plan, b), layout},
-                                             attributes, engine());
-    const int32_t y = plan->add_intermediate(dims, layout);
-    plan->add_primitive("MatMul", dnnl::matmul(description),
-                        {{DNNL_ARG_SRC, a}, {DNNL_ARG_WEIGHTS, b}}, {{DNNL_ARG_DST, y}});
-    return bh_plan_activation(plan, y, functions + done, count - done);
   });
 }
 

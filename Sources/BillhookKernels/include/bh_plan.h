@@ -95,9 +95,10 @@ int32_t bh_plan_dense_backward_weights(bh_plan *plan, int32_t dy, int32_t x, int
 int32_t bh_plan_deconv(bh_plan *plan, int32_t x, int32_t w, int32_t bias, const bh_window *window,
                        const int64_t *out_dims, const bh_activation *functions, int32_t count);
 
-// C[..., M, N] = A[..., M, K] . B[..., K, N]; a flag swaps the last two axes of a factor first.
-// The leading axes broadcast. The functions are applied to the product.
-int32_t bh_plan_matmul(bh_plan *plan, int32_t a, int32_t b, int32_t transpose_a,
+// C[..., M, N] = functions(A[..., M, K] . B[..., K, N] + bias); a flag swaps the last two axes of a
+// factor first. The leading axes broadcast. bias [N] may be NONE. Two matrices of many rows are
+// multiplied in a fixed partition: the same bits for any number of threads.
+int32_t bh_plan_matmul(bh_plan *plan, int32_t a, int32_t b, int32_t bias, int32_t transpose_a,
                        int32_t transpose_b, const bh_activation *functions, int32_t count);
 
 // Attention of many heads: softmax(scale q . k^T + mask) . v. q, k, v have four axes; `orders` tells,

@@ -138,13 +138,13 @@ final class KernelPlan {
   }
 
   func matmul(
-    _ a: PlanValue, _ b: PlanValue, transposeA: Bool = false, transposeB: Bool = false,
-    _ shape: [Int], _ activations: [Activation] = []
+    _ a: PlanValue, _ b: PlanValue, bias: PlanValue? = nil, transposeA: Bool = false,
+    transposeB: Bool = false, _ shape: [Int], _ activations: [Activation] = []
   ) throws(RuntimeError) -> PlanValue {
     try made(
       bh_plan_matmul(
-        plan, a.id, b.id, transposeA ? 1 : 0, transposeB ? 1 : 0, activations.map(\.kernelForm),
-        Int32(activations.count)), shape)
+        plan, a.id, b.id, bias.id, transposeA ? 1 : 0, transposeB ? 1 : 0,
+        activations.map(\.kernelForm), Int32(activations.count)), shape)
   }
 
   /// - Parameter orders: Of the axes, four numbers for each factor and for the result.
