@@ -1,4 +1,4 @@
-// Activations, arithmetic with broadcasting, reductions, softmax.
+// Activations, arithmetic with broadcasting, softmax.
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -133,11 +133,6 @@ int32_t add_linear(bh_plan *plan, const Binary &operation, int32_t a, int32_t b,
   }
 }
 
-Dims padded(Dims dims, size_t rank) {
-  while (dims.size() < rank) dims.insert(dims.begin(), 1);
-  return dims;
-}
-
 }  // namespace
 
 extern "C" {
@@ -194,7 +189,7 @@ int32_t bh_plan_binary(bh_plan *plan, int32_t a, int32_t b, int32_t kind, int32_
     if (plan->at(b).dims == dims) {
       b = plan->in_layout(b, plan->at(a).layout);
     } else {
-      b = plan->with_dims(b, padded(plan->at(b).dims, dims.size()));
+      b = plan->with_dims(b, with_rank(plan->at(b).dims, dims.size()));
     }
     const auto layout = plan->at(a).layout;
     // Layouts that differ in the steps of axes of one element are equal to oneDNN, but not to version
@@ -205,22 +200,6 @@ int32_t bh_plan_binary(bh_plan *plan, int32_t a, int32_t b, int32_t kind, int32_
     plan->add_primitive(operation.name, dnnl::binary(description),
                         {{DNNL_ARG_SRC_0, a}, {DNNL_ARG_SRC_1, b}}, {{DNNL_ARG_DST, y}}, a);
     return y;
-  });
-}
-
-int32_t bh_plan_reduce_to(bh_plan *plan, int32_t x, int32_t rank, const int64_t *dims) {
-  return plan->guarded([&] {
-    const Dims target = dims_of(rank, dims);
-    if (plan->at(x).dims == target) return x;
-    if (plan->unflattened(x) != x) x = plan->plain(x);
-    const Dims source = plan->at(x).dims, wide = padded(target, source.size());
-    const auto layout = plain_layout(wide, memory::data_type::f32);
-    dnnl::reduction::primitive_desc description(
-        {algorithm::reduction_sum, plan->at(x).layout, layout, 0, 0}, engine());
-    const int32_t sum = plan->add_intermediate(wide, layout);
-    plan->add_primitive("ReduceSum", dnnl::reduction(description), {{DNNL_ARG_SRC, x}},
-                        {{DNNL_ARG_DST, sum}});
-    return plan->add_view(sum, target, plain_layout(target, memory::data_type::f32));
   });
 }
 

@@ -1,4 +1,4 @@
-// Reductions over neighbouring axes.
+// Reductions over axes.
 #include "bh_reduce.h"
 #include "plan.h"
 
@@ -20,6 +20,31 @@ int32_t bh_plan_reduce(bh_plan *plan, int32_t x, int32_t kind, int32_t first, in
                     static_cast<float *>(plan->data(y)));
     });
     return y;
+  });
+}
+
+int32_t bh_plan_reduce_to(bh_plan *plan, int32_t x, int32_t rank, const int64_t *dims) {
+  return plan->guarded([&] {
+    const Dims target = dims_of(rank, dims);
+    if (plan->at(x).dims == target) return x;
+    Dims now = plan->at(x).dims;
+    const Dims wide = with_rank(target, now.size());
+    // One group of neighbouring axes after the other, the last one first.
+    for (size_t end = wide.size(); end > 0;) {
+      size_t begin = end;
+      bool changes = false;
+      for (; begin > 0 && wide[begin - 1] == 1; begin--) {
+        changes = changes || now[begin - 1] != 1;
+        now[begin - 1] = 1;
+      }
+      if (changes)
+        x = bh_plan_reduce(plan, x, BH_REDUCE_SUM, static_cast<int32_t>(begin),
+                           static_cast<int32_t>(end - begin), static_cast<int32_t>(now.size()),
+                           now.data());
+      if (x < 0) throw PlanFailure(std::string(plan->error));
+      end = begin < end ? begin : end - 1;
+    }
+    return bh_plan_reshape(plan, x, rank, dims);
   });
 }
 

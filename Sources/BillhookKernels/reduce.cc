@@ -13,11 +13,18 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#ifndef BH_REDUCED_COLUMNS
+#define BH_REDUCED_COLUMNS
+namespace billhook {
+constexpr int kReducedColumns = 64;  // outputs side by side
+}
+#endif
+
 HWY_BEFORE_NAMESPACE();
 namespace billhook {
 namespace HWY_NAMESPACE {
 
-constexpr int kWidth = 16;  // outputs or elements side by side, in a loop that becomes vectors
+constexpr int kWidth = 16;  // elements of a row side by side, in a loop that becomes vectors
 
 struct Total {
   static double Start() { return 0; }
@@ -73,15 +80,16 @@ void Lines(int32_t kind, const float *x, int64_t count, int64_t inner, int64_t b
     return;
   }
   for (int64_t o = begin; o < end;) {
-    // Neighbours in the inner axis together.
+    // Neighbours in the inner axis together: enough of them for whole lines of the cache, which rows
+    // that are a power of two apart would otherwise push out before their rest is read.
     const int64_t outer = o / inner, first = o % inner;
-    const int64_t width = std::min<int64_t>({kWidth, inner - first, end - o});
-    double lanes[kWidth];
-    std::fill(lanes, lanes + kWidth, Rule::Start());
+    const int64_t width = std::min<int64_t>({kReducedColumns, inner - first, end - o});
+    double lanes[kReducedColumns];
+    std::fill(lanes, lanes + kReducedColumns, Rule::Start());
     const float *column = x + outer * count * inner + first;
-    if (width == kWidth) {
+    if (width == kReducedColumns) {
       for (int64_t i = 0; i < count; i++, column += inner)
-        for (int l = 0; l < kWidth; l++) lanes[l] = Rule::Join(lanes[l], column[l]);
+        for (int l = 0; l < kReducedColumns; l++) lanes[l] = Rule::Join(lanes[l], column[l]);
     } else {
       for (int64_t i = 0; i < count; i++, column += inner)
         for (int64_t l = 0; l < width; l++) lanes[l] = Rule::Join(lanes[l], column[l]);
@@ -115,7 +123,8 @@ HWY_EXPORT(ReduceLines);
 
 void bh_reduce_f32(int32_t kind, const float *x, int64_t outer, int64_t count, int64_t inner,
                    float *y) {
-  const int64_t grain = std::max<int64_t>(1, bh::streaming_grain / 4 / count);
+  const int64_t least = std::min<int64_t>(inner, billhook::kReducedColumns);
+  const int64_t grain = std::max<int64_t>(least, bh::streaming_grain / 4 / count);
   bh::parallel_for(outer * inner, grain, [=](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(billhook::ReduceLines)(kind, x, count, inner, begin, end, y);
   });

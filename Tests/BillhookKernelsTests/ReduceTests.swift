@@ -4,7 +4,7 @@ import Testing
 @Suite struct ReduceTests {
   static let shapes: [[Int]] = [
     [1, 1, 1], [3, 5, 1], [2, 16, 1], [2, 33, 1], [4, 700, 1], [2, 3, 4], [2, 9, 16], [1, 40, 33],
-    [3, 1, 7], [1, 70_001, 1],
+    [3, 1, 7], [1, 70_001, 1], [2, 30, 64], [3, 17, 130], [1, 900, 256],
   ]
 
   @Test(arguments: shapes, 0...BH_REDUCE_SQUARES)
