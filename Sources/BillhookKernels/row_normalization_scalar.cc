@@ -1,5 +1,6 @@
 // The reference of bh_normalization.h: slow, obvious, and what the tests compare against.
 #include <cmath>
+#include <vector>
 
 #include "bh_normalization.h"
 
@@ -17,5 +18,48 @@ void bh_layer_norm_f32_scalar(const float *x, const float *scale, const float *s
       y[r * columns + i] =
           static_cast<float>(value * (scale ? scale[i] : 1) + (shift ? shift[i] : 0));
     }
+  }
+}
+
+void bh_layer_norm_backward_f32_scalar(const float *x, const float *dy, const float *scale,
+                                       int64_t rows, int64_t columns, float epsilon,
+                                       int32_t subtract_mean, float *dx, float *dscale,
+                                       float *dshift) {
+  const auto size = static_cast<double>(columns);
+  std::vector<double> scales(columns), shifts(columns);
+  for (int64_t r = 0; r < rows; r++) {
+    const float *row = x + r * columns, *given = dy + r * columns;
+    double mean = 0, squares = 0;
+    for (int64_t i = 0; i < columns; i++) mean += row[i];
+    mean = subtract_mean ? mean / size : 0;
+    for (int64_t i = 0; i < columns; i++) squares += (row[i] - mean) * (row[i] - mean);
+    const double deviation = std::sqrt(squares / size + epsilon);
+    // Through the mean, and through the deviation.
+    double plain = 0, weighted = 0;
+    for (int64_t i = 0; i < columns; i++) {
+      const double unit = (row[i] - mean) / deviation, g = given[i] * (scale ? scale[i] : 1.0);
+      plain += subtract_mean ? g : 0;
+      weighted += g * unit;
+      scales[i] += given[i] * unit;
+      shifts[i] += given[i];
+    }
+    for (int64_t i = 0; i < columns && dx; i++) {
+      const double unit = (row[i] - mean) / deviation, g = given[i] * (scale ? scale[i] : 1.0);
+      dx[r * columns + i] =
+          static_cast<float>((g - plain / size - unit * weighted / size) / deviation);
+    }
+  }
+  for (int64_t i = 0; i < columns; i++) {
+    if (dscale) dscale[i] = static_cast<float>(scales[i]);
+    if (dshift) dshift[i] = static_cast<float>(shifts[i]);
+  }
+}
+
+void bh_softmax_backward_f32_scalar(const float *y, const float *dy, int64_t rows, int64_t columns,
+                                    float *dx) {
+  for (int64_t r = 0; r < rows; r++, y += columns, dy += columns, dx += columns) {
+    double mixed = 0;
+    for (int64_t i = 0; i < columns; i++) mixed += static_cast<double>(y[i]) * dy[i];
+    for (int64_t i = 0; i < columns; i++) dx[i] = static_cast<float>(y[i] * (dy[i] - mixed));
   }
 }

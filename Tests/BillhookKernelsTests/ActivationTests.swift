@@ -71,4 +71,53 @@ import Testing
       for (a, b) in zip(found, expected) { #expect(abs(a - b) <= 2 * b.ulp) }
     }
   }
+
+  /// The numbers of the slopes' tests: no infinities, where slopes are limits.
+  static let finite = numbers.filter(\.isFinite)
+
+  @Test(arguments: functions)
+  func `a slope equals its scalar form on every CPU and number of threads`(
+    function: bh_activation
+  ) {
+    let given = uniform(Self.finite.count, seed: 6, from: 0.5, to: 2)
+    let runs = onEveryConfiguration {
+      var dx = given.map { _ in Float.nan }
+      bh_activation_gradient_f32(function, Self.finite, given, &dx, Int64(dx.count))
+      return dx
+    }
+    for found in runs {
+      for (index, x) in Self.finite.enumerated() {
+        let slope = bh_activation_slope_scalar(function, x)
+        let (a, b) = (found[index], given[index] * slope)
+        if a == b || a.isNaN && b.isNaN { continue }
+        #expect(abs(a - b) <= 2e-6 * (1 + abs(slope)), "x \(x): \(a) instead of \(b)")
+      }
+    }
+  }
+
+  @Test(arguments: functions)
+  func `a slope is what the function's differences tell`(function: bh_activation) {
+    let isOfPositives = [BH_ACTIVATION_LOG, BH_ACTIVATION_SQRT, BH_ACTIVATION_RECIPROCAL]
+      .contains(function.kind)
+    for x in uniform(200, seed: 7, from: isOfPositives ? 0.5 : -4, to: 4) {
+      let h: Float = 1.0 / 256
+      func at(_ x: Float) -> Double { Double(bh_activate_scalar(function, x)) }
+      // Straight pieces meet at corners, and steps are cliffs: not between the two numbers.
+      let sides = [x - h, x + h].map { bh_activation_slope_scalar(function, $0) }
+      let numeric = (at(x + h) - at(x - h)) / (Double(x + h) - Double(x - h))
+      guard abs(sides[0] - sides[1]) < 0.1, abs(numeric) < 20 else { continue }
+      let slope = Double(bh_activation_slope_scalar(function, x))
+      #expect(abs(slope - numeric) <= 2e-3 * (1 + abs(slope)), "x \(x)")
+    }
+  }
+
+  @Test func `no gradient stays none where the slope is infinite`() {
+    for kind in [BH_ACTIVATION_SQRT, BH_ACTIVATION_LOG, BH_ACTIVATION_RECIPROCAL] {
+      var dx = [Float](repeating: 9, count: 40)
+      let zeros = [Float](repeating: 0, count: 40)
+      bh_activation_gradient_f32(
+        bh_activation(kind: kind, alpha: 0, beta: 0), zeros, zeros, &dx, 40)
+      #expect(dx == zeros)
+    }
+  }
 }

@@ -33,4 +33,68 @@ import Testing
     let unit = 1 / Float(5).squareRoot()
     for (a, b) in zip(y, [-3 * unit, -unit, unit, 3 * unit]) { #expect(abs(a - b) < 1e-6) }
   }
+
+  @Test(arguments: shapes, [0, 1] as [Int32])
+  func `the gradients of a normalisation equal the reference's`(
+    shape: [Int], subtractMean: Int32
+  ) {
+    let (rows, columns) = (Int64(shape[0]), Int64(shape[1]))
+    let x = uniform(shape[0] * shape[1], seed: 1, from: -2, to: 3)
+    let dy = uniform(shape[0] * shape[1], seed: 4)
+    let scale = uniform(shape[1], seed: 2)
+    func gradients(
+      _ body: (
+        UnsafePointer<Float>, UnsafePointer<Float>, UnsafePointer<Float>, Int64, Int64, Float,
+        Int32, UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>,
+        UnsafeMutablePointer<Float>
+      ) -> Void
+    ) -> [Float] {
+      var dx = x.map { _ in Float.nan }
+      var (dscale, dshift) = (scale, scale)
+      body(x, dy, scale, rows, columns, 1e-3, subtractMean, &dx, &dscale, &dshift)
+      return dx + dscale + dshift
+    }
+    let expected = gradients {
+      bh_layer_norm_backward_f32_scalar($0, $1, $2, $3, $4, $5, $6, $7, $8, $9)
+    }
+    let runs = onEveryConfiguration {
+      gradients { bh_layer_norm_backward_f32($0, $1, $2, $3, $4, $5, $6, $7, $8, $9) }
+    }
+    // A row of one number less its mean is 0, and its slope 1 / sqrt(epsilon) beside it: 30.
+    for found in runs {
+      for (a, b) in zip(found, expected) { #expect(abs(a - b) <= 2e-5 * (1 + abs(b)), "\(a) \(b)") }
+    }
+    for (a, b) in zip(runs[..<4], runs[1..<4]) { #expect(sameBits(a, b)) }
+  }
+
+  @Test func `gradients that nobody wants are left out`() {
+    let x = uniform(60, seed: 1)
+    let dy = uniform(60, seed: 2)
+    var whole = x
+    var shift = [Float](repeating: 9, count: 10)
+    bh_layer_norm_backward_f32(x, dy, nil, 6, 10, 1e-5, 1, &whole, nil, nil)
+    bh_layer_norm_backward_f32(x, dy, nil, 6, 10, 1e-5, 1, nil, nil, &shift)
+    var expected = x
+    var sums = shift
+    bh_layer_norm_backward_f32_scalar(x, dy, nil, 6, 10, 1e-5, 1, &expected, nil, &sums)
+    for (a, b) in zip(whole + shift, expected + sums) { #expect(abs(a - b) <= 1e-5 * (1 + abs(b))) }
+  }
+
+  @Test(arguments: shapes)
+  func `the gradient of a softmax equals the reference's, in place too`(shape: [Int]) {
+    let (rows, columns) = (Int64(shape[0]), Int64(shape[1]))
+    let y = uniform(shape[0] * shape[1], seed: 5, from: 0, to: 1).map { $0 / Float(shape[1]) }
+    let dy = uniform(shape[0] * shape[1], seed: 6)
+    var expected = dy
+    bh_softmax_backward_f32_scalar(y, dy, rows, columns, &expected)
+    for found in onEveryConfiguration({
+      var dx = dy
+      dx.withUnsafeMutableBufferPointer {
+        bh_softmax_backward_f32(y, $0.baseAddress, rows, columns, $0.baseAddress)
+      }
+      return dx
+    }) {
+      for (a, b) in zip(found, expected) { #expect(abs(a - b) <= 1e-6) }
+    }
+  }
 }

@@ -14,6 +14,23 @@ void bh_layer_norm_f32(const float *x, const float *scale, const float *shift, i
 void bh_layer_norm_f32_scalar(const float *x, const float *scale, const float *shift, int64_t rows,
                               int64_t columns, float epsilon, int32_t subtract_mean, float *y);
 
+// The gradients of its input, scale and shift, from x and that of its output. Each of dx, dscale and
+// dshift may be null, for what is not wanted; dx may be x or dy. The same bits for any number of threads. [any]
+void bh_layer_norm_backward_f32(const float *x, const float *dy, const float *scale, int64_t rows,
+                                int64_t columns, float epsilon, int32_t subtract_mean, float *dx,
+                                float *dscale, float *dshift);
+void bh_layer_norm_backward_f32_scalar(const float *x, const float *dy, const float *scale,
+                                       int64_t rows, int64_t columns, float epsilon,
+                                       int32_t subtract_mean, float *dx, float *dscale,
+                                       float *dshift);
+
+// From the result y of a softmax of each row, and its gradient: dx = y (dy - sum(y dy)). dx may be dy.
+// [any]
+void bh_softmax_backward_f32(const float *y, const float *dy, int64_t rows, int64_t columns,
+                             float *dx);
+void bh_softmax_backward_f32_scalar(const float *y, const float *dy, int64_t rows, int64_t columns,
+                                    float *dx);
+
 #ifdef __cplusplus
 }
 #endif
