@@ -37,17 +37,25 @@ void zero_padding(const Dims &dims, int64_t block, float *y) {
   }
 }
 
+bool is_padded(bh_plan *plan, int32_t value) {
+  const memory::desc &layout = plan->at(value).layout;
+  return layout.get_size() != plain_layout(layout.dims(), layout.data_type()).get_size();
+}
+
+// The value with the axes of another that lists the same elements in the same order.
+int32_t with_shape_of(bh_plan *plan, int32_t value, int32_t other) {
+  const Dims dims = plan->at(other).dims;
+  if (plan->at(value).dims == dims) return value;
+  return bh_plan_reshape(plan, value, static_cast<int32_t>(dims.size()), dims.data());
+}
+
 // Our own kernels in whatever layout the value has.
 int32_t add_functions(bh_plan *plan, const char *name, int32_t x, const bh_activation *functions,
                       int32_t count) {
   if (count == 0) return x;
   int32_t source = plan->unflattened(x);
-  auto is_padded = [&] {
-    const memory::desc &layout = plan->at(source).layout;
-    return layout.get_size() != plain_layout(layout.dims(), layout.data_type()).get_size();
-  };
   int64_t block = 0;
-  if (is_padded()) {
+  if (is_padded(plan, source)) {
     block = interleaved_channels(plan->at(source));
     if (block < 2) source = plan->plain(source);
   }
@@ -56,7 +64,7 @@ int32_t add_functions(bh_plan *plan, const char *name, int32_t x, const bh_activ
   const auto size = static_cast<int64_t>(layout.get_size() / sizeof(float));
   float zero = 0;
   for (int32_t i = 0; i < count; i++) zero = bh_activate_scalar(functions[i], zero);
-  const bool refills = is_padded() && zero != 0;
+  const bool refills = is_padded(plan, source) && zero != 0;
   const std::vector<bh_activation> list(functions, functions + count);
   const int32_t y = plan->add_intermediate(dims, layout);
   plan->add_call(
@@ -68,9 +76,34 @@ int32_t add_functions(bh_plan *plan, const char *name, int32_t x, const bh_activ
         if (refills) zero_padding(dims, block, out);
       },
       source);
-  if (dims == plan->at(x).dims) return y;
-  const Dims flat = plan->at(x).dims;
-  return bh_plan_reshape(plan, y, static_cast<int32_t>(flat.size()), flat.data());
+  return with_shape_of(plan, y, x);
+}
+
+bool result_tells_slope(const bh_activation &activation) {
+  return activation.kind == BH_ACTIVATION_RELU || activation.kind == BH_ACTIVATION_CLIP ||
+         activation.kind == BH_ACTIVATION_SIGMOID;
+}
+
+// dy times the slopes at x, in whatever layout x has: where that is padded, dy's zeros stay.
+int32_t add_slopes(bh_plan *plan, int32_t dy, int32_t x, const bh_activation &activation) {
+  if (x == BH_PLAN_NONE)
+    throw PlanFailure("The gradient of activation " + std::to_string(activation.kind) +
+                      " needs its argument.");
+  const int32_t source = plan->unflattened(x);
+  const Dims dims = plan->at(source).dims;
+  const memory::desc layout = plan->at(source).layout;
+  dy = plan->in_layout(plan->with_dims(dy, dims), layout);
+  const int32_t dx = plan->add_intermediate(dims, layout);
+  const auto size = static_cast<int64_t>(layout.get_size() / sizeof(float));
+  plan->add_call(
+      "ActivationBackward", {dy, source}, {dx},
+      [=] {
+        bh_activation_gradient_f32(activation, static_cast<const float *>(plan->data(source)),
+                                   static_cast<const float *>(plan->data(dy)),
+                                   static_cast<float *>(plan->data(dx)), size);
+      },
+      dy);
+  return with_shape_of(plan, dx, x);
 }
 
 int32_t add_line(bh_plan *plan, const char *name, int32_t x, float alpha, float beta) {
@@ -146,9 +179,10 @@ int32_t bh_plan_linear(bh_plan *plan, int32_t x, float alpha, float beta) {
   return plan->guarded([&] { return add_line(plan, "Linear", x, alpha, beta); });
 }
 
-int32_t bh_plan_activation_backward(bh_plan *plan, int32_t dy, int32_t y,
+int32_t bh_plan_activation_backward(bh_plan *plan, int32_t dy, int32_t x, int32_t y,
                                     bh_activation activation) {
   return plan->guarded([&] {
+    if (!result_tells_slope(activation)) return add_slopes(plan, dy, x, activation);
     const int32_t result = plan->unflattened(y);
     if (result != y) dy = plan->with_dims(dy, plan->at(result).dims);
     const auto layout = plan->at(result).layout;
@@ -162,9 +196,7 @@ int32_t bh_plan_activation_backward(bh_plan *plan, int32_t dy, int32_t y,
     plan->add_primitive("ActivationBackward", dnnl::eltwise_backward(description),
                         {{DNNL_ARG_DIFF_DST, dy}, {DNNL_ARG_DST, result}},
                         {{DNNL_ARG_DIFF_SRC, dx}}, dy);
-    if (result == y) return dx;
-    const Dims flat = plan->at(y).dims;
-    return bh_plan_reshape(plan, dx, static_cast<int32_t>(flat.size()), flat.data());
+    return with_shape_of(plan, dx, y);
   });
 }
 
@@ -213,20 +245,6 @@ int32_t bh_plan_softmax(bh_plan *plan, int32_t x, int32_t axis) {
     plan->add_primitive("Softmax", dnnl::softmax_forward(description), {{DNNL_ARG_SRC, x}},
                         {{DNNL_ARG_DST, y}}, x);
     return y;
-  });
-}
-
-int32_t bh_plan_softmax_backward(bh_plan *plan, int32_t dy, int32_t y, int32_t axis) {
-  return plan->guarded([&] {
-    const auto layout = plan->at(y).layout;
-    dnnl::softmax_forward::primitive_desc hint({prop_kind::forward_training, layout, axis},
-                                               engine());
-    dnnl::softmax_backward::primitive_desc description({layout, layout, axis}, engine(), hint);
-    dy = plan->in_layout(dy, layout);
-    const int32_t dx = plan->add_intermediate(plan->at(y).dims, layout);
-    plan->add_primitive("SoftmaxBackward", dnnl::softmax_backward(description),
-                        {{DNNL_ARG_DIFF_DST, dy}, {DNNL_ARG_DST, y}}, {{DNNL_ARG_DIFF_SRC, dx}});
-    return dx;
   });
 }
 

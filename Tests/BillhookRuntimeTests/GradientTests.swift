@@ -8,7 +8,9 @@ import Testing
 @Suite struct GradientTests {
   /// Each graph behind a trained scale `p` of its input, so that the gradient must pass through the
   /// operator, beside the operator's own parameters.
-  static let subjects = (OperatorGraph.layers + OperatorGraph.others + OperatorGraph.fused)
+  static let subjects =
+    (OperatorGraph.layers + OperatorGraph.others + OperatorGraph.fused + OperatorGraph.functions
+    + OperatorGraph.rows)
     .filter { !$0.description.hasPrefix("Dropout") }
     .map { subject in
       var graph = subject.graph

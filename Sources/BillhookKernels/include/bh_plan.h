@@ -160,6 +160,10 @@ int32_t bh_plan_batch_norm_backward(bh_plan *plan, int32_t y, int32_t dy, int32_
 // of a row, and may be NONE.
 int32_t bh_plan_layer_norm(bh_plan *plan, int32_t x, int32_t scale, int32_t shift, int32_t axis,
                            float epsilon, int32_t subtract_mean);
+// Returns dx. dscale and dshift [row's elements] may be null, for what is not wanted.
+int32_t bh_plan_layer_norm_backward(bh_plan *plan, int32_t dy, int32_t x, int32_t scale,
+                                    int32_t axis, float epsilon, int32_t subtract_mean,
+                                    int32_t *dscale, int32_t *dshift);
 
 // --- Pooling, activations, arithmetic --------------------------------------------------------------
 
@@ -191,8 +195,10 @@ int32_t bh_plan_pool_backward(bh_plan *plan, int32_t dy, int32_t y, int32_t x);
 
 // The functions, one after the other, of each element.
 int32_t bh_plan_activation(bh_plan *plan, int32_t x, const bh_activation *functions, int32_t count);
-// From y = activation(x) and dy, for RELU, CLIP and SIGMOID. The gradient of CLIP is 0 at both ends.
-int32_t bh_plan_activation_backward(bh_plan *plan, int32_t dy, int32_t y, bh_activation activation);
+// dx from dy and y = activation(x). y tells the slopes of RELU, CLIP and SIGMOID, for which x may be
+// NONE; x those of all others, for which y may be. The slope of CLIP is 0 at both ends.
+int32_t bh_plan_activation_backward(bh_plan *plan, int32_t dy, int32_t x, int32_t y,
+                                    bh_activation activation);
 
 // Element-wise with ONNX (NumPy) broadcasting; out_dims is the broadcast shape.
 int32_t bh_plan_binary(bh_plan *plan, int32_t a, int32_t b, int32_t kind, int32_t rank,

@@ -7,9 +7,12 @@ internal import OrderedCollections
 extension PatternSearch {
   typealias Form = @Sendable (PatternSearch, Int) -> FusedPattern?
 
-  static let forms: [Form] = [
+  static let forms: [Form] = formsWithGradients + [{ $0.attention($1) }]
+
+  /// Those that training fuses too.
+  static let formsWithGradients: [Form] = [
     { $0.layerNorm($1) }, { $0.gelu($1) }, { $0.geluByTanh($1) }, { $0.hardSwish($1) },
-    { $0.gated($1) }, { $0.attention($1) },
+    { $0.gated($1) },
   ]
 
   /// Turns on the Sqrt: (x − mean(x)) / sqrt(mean((x − mean(x))²) + ε), with a scale and a shift

@@ -32,13 +32,13 @@ struct PatternSearch {
 
   /// The graph with every pattern as one node, and the nodes that each such node stands for, by its
   /// output.
-  func fused() -> (graph: Graph, members: [String: [Node]]) {
+  func fused(_ forms: [Form]) -> (graph: Graph, members: [String: [Node]]) {
     var result = graph
     var nodes: [Node?] = graph.nodes
     var members: [String: [Node]] = [:]
     var taken = Set<Int>()
     for index in graph.nodes.indices {
-      for form in PatternSearch.forms {
+      for form in forms {
         guard let pattern = form(self, index), isWhole(pattern),
           taken.isDisjoint(with: pattern.members)
         else { continue }

@@ -63,19 +63,25 @@ enum LayerRules {
         node: step.node.displayName, op: "MatMul", found: "a vector as a factor",
         expected: "matrices")
     }
-    guard b.count == 2, l.constant(right) != nil || l.isConstantInteger(right) else {
+    let isLayer = b.count == 2 && (l.constant(right) != nil || l.isConstantInteger(right))
+    if isLayer, a.count == 2, let integers = try IntegerRules.layer(l, step, nil) {
+      return integers
+    }
+    // Rows are independent, so all leading axes are one.
+    let rows = a.dropLast().reduce(1, *)
+    if b.count == 2, l.mode == .training {
+      let x = isLayer ? try l.float(left) : try l.parameter(left)
+      let y = try l.plan.matmul(
+        try l.plan.reshape(x, [rows, b[0]]), try l.parameter(right),
+        bias: try l.bias(step, outputs: b[1]), [rows, b[1]])
+      return try l.finish(try l.plan.reshape(y, shape), step)
+    }
+    guard isLayer else {
       let y = try l.plan.matmul(
         try l.parameter(left), try l.parameter(right), shape, step.activations)
       return try l.quantized(y, step)
     }
-    if a.count == 2, let integers = try IntegerRules.layer(l, step, nil) { return integers }
-    // Rows are independent, so all leading axes are one.
-    let rows = a.dropLast().reduce(1, *)
     let x = try l.plan.reshape(try l.float(left), [rows, b[0]])
-    if l.mode == .training {
-      let y = try l.plan.matmul(x, try l.parameter(right), [rows, b[1]])
-      return try l.finish(try l.plan.reshape(y, shape), step)
-    }
     let bias = try l.bias(step, outputs: b[1])
     let residual = try step.residual.map { name throws(RuntimeError) in
       try l.plan.reshape(try l.float(name), [rows, b[1]])
@@ -150,7 +156,10 @@ extension Lowering {
 
   /// The bias of a layer: its own, or the constant that is added behind it.
   func bias(_ step: Step, outputs: Int) throws(RuntimeError) -> PlanValue? {
-    if let name = step.bias { return try plan.reshape(try float(name), [outputs]) }
+    if let name = step.bias {
+      let value = mode == .training && isWeight(name) ? try parameter(name) : try float(name)
+      return try plan.reshape(value, [outputs])
+    }
     return try step.node.op == "MatMul"
       ? nil : step.node.input(2).map { name throws(RuntimeError) in try parameter(name) }
   }

@@ -4,12 +4,17 @@ internal import BillhookTensor
 
 /// Normalisation and reduction of rows.
 enum RowRules {
+  /// Where the rows of a normalisation begin.
+  static func firstAxis(_ node: Node, rank: Int) -> Int {
+    let given = node.int("axis", default: -1)
+    return given < 0 ? given + rank : given
+  }
+
   static func layerNorm(_ l: Lowering, _ step: Step) throws(RuntimeError) -> LoweredValue {
     let node = step.node
     try l.refuseOtherOutputs(node, "statistics")
     let x = try l.float(node.inputs[0])
-    let given = node.int("axis", default: -1)
-    let axis = given < 0 ? given + x.shape.count : given
+    let axis = firstAxis(node, rank: x.shape.count)
     func vector(_ index: Int) throws(RuntimeError) -> PlanValue? {
       guard let name = node.input(index) else { return nil }
       guard Array(l.shape(name).drop { $0 == 1 }) == Array(x.shape[axis...].drop { $0 == 1 })

@@ -7,7 +7,8 @@ struct Step {
   var node: Node
   /// The value that the step makes: the last fused node's output.
   var output: String
-  /// A constant with one number for each output of a layer, added behind it; inference only.
+  /// A constant with one number for each output of a layer, added behind it; in training only behind
+  /// a matrix product.
   var bias: String?
   /// Added before the activations; inference only.
   var residual: String?
@@ -54,10 +55,8 @@ extension Graph {
   /// - Parameter observed: Values that must exist on their own.
   func steps(mode: PlanMode, observed: Set<String>, types: [String: ValueType]) -> [Step] {
     let kept = observed.union(outputs.map(\.name))
-    guard mode == .inference else {
-      return StepList(self, members: [:], mode: mode, kept: kept, types: types).steps()
-    }
-    let (graph, members) = PatternSearch(self, types: types, keeping: kept).fused()
+    let (graph, members) = PatternSearch(self, types: types, keeping: kept).fused(
+      mode == .inference ? PatternSearch.forms : PatternSearch.formsWithGradients)
     return StepList(graph, members: members, mode: mode, kept: kept, types: types).steps()
   }
 }
@@ -89,7 +88,7 @@ private struct StepList {
   }
 
   func steps() -> [Step] {
-    let biases = mode == .inference ? self.biases() : [:]
+    let biases = self.biases()
     let residuals = mode == .inference ? self.residuals(biases) : [:]
     var absorbed = Set<Int>()
     var steps: [Step] = []
@@ -235,7 +234,8 @@ private struct StepList {
     guard mode == .training else { return true }
     guard step.activations.isEmpty else { return false }
     // The kernel core can only put a ReLU behind a batch norm.
-    return step.node.op == "BatchNormalization" ? activation == .relu : activation.hasKernelGradient
+    return step.node.op == "BatchNormalization"
+      ? activation == .relu : activation.resultTellsSlope
   }
 
   /// True for a node whose kernel adds to its result before it is stored.
@@ -269,7 +269,8 @@ private struct StepList {
     switch node.op {
     case "MatMul": isDense(node)
     case "Conv", "ConvTranspose":
-      node.input(2) == nil && constants[node.inputs[1]]?.elementType == .float32
+      mode == .inference && node.input(2) == nil
+        && constants[node.inputs[1]]?.elementType == .float32
     default: false
     }
   }

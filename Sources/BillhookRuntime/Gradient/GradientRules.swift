@@ -8,15 +8,18 @@ enum GradientRules {
   /// rule for several outputs asks for the others' itself; `dy` is then that of any of them.
   typealias Rule = @Sendable (Backward, Step, _ dy: PlanValue) throws(RuntimeError) -> Void
 
-  static let table: [String: Rule] = [
+  static let table: [String: Rule] = layers.merging(
+    Activation.operators.map { ($0, RowGradients.activation) }, uniquingKeysWith: { own, _ in own })
+
+  private static let layers: [String: Rule] = [
     "Conv": LayerGradients.conv,
     "Gemm": LayerGradients.gemm,
     "MatMul": LayerGradients.matmul,
     "BatchNormalization": LayerGradients.batchNorm,
-    "Relu": activation, "Sigmoid": activation, "Clip": activation,
+    "LayerNormalization": RowGradients.layerNorm, "RMSNormalization": RowGradients.layerNorm,
     "Add": add, "Sub": sub, "Mul": mul, "Div": div,
     "MaxPool": pool, "AveragePool": pool, "GlobalAveragePool": pool,
-    "Softmax": softmax,
+    "Softmax": RowGradients.softmax,
     "Dropout": dropout,
     "Identity": identity,
     "Flatten": reshape, "Reshape": reshape, "Squeeze": reshape, "Unsqueeze": reshape,
@@ -30,16 +33,6 @@ enum GradientRules {
     "SpaceToDepth": MovingRules.gradient, "Split": MovingRules.gradient,
     "Tile": MovingRules.gradient,
   ]
-
-  private static func activation(
-    _ b: Backward, _ step: Step, _ dy: PlanValue
-  ) throws(RuntimeError) {
-    guard let activation = Activation(step.node, constant: { b.lowering.constant($0) }) else {
-      return
-    }
-    let y = try b.forward(step.output)
-    try b.accumulate(step.node.inputs[0], try b.plan.activationBackward(dy, y, activation))
-  }
 
   private static func add(_ b: Backward, _ step: Step, _ dy: PlanValue) throws(RuntimeError) {
     for name in step.node.inputs where b.wants(name) {
@@ -82,14 +75,6 @@ enum GradientRules {
     let name = step.node.inputs[0]
     try b.accumulate(
       name, try b.plan.poolBackward(dy, try b.forward(step.output), try b.forward(name)))
-  }
-
-  private static func softmax(_ b: Backward, _ step: Step, _ dy: PlanValue) throws(RuntimeError) {
-    let y = try b.forward(step.output)
-    let form = SoftmaxForm(step.node, opset: b.lowering.graph.opset, shape: y.shape)
-    let dx = try b.plan.softmaxBackward(
-      try b.plan.reshape(dy, form.shape), try b.plan.reshape(y, form.shape), axis: form.axis)
-    try b.accumulate(step.node.inputs[0], try b.plan.reshape(dx, y.shape))
   }
 
   private static func dropout(_ b: Backward, _ step: Step, _ dy: PlanValue) throws(RuntimeError) {

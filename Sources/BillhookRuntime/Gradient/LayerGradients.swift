@@ -68,6 +68,9 @@ enum LayerGradients {
     let x = try b.forward(left)
     let w = try b.forward(right)
     let dy = try beforeActivation(b, step, dy)
+    if let name = step.bias, b.wants(name) {
+      try b.accumulate(name, try b.plan.reduce(dy, to: b.lowering.shape(name)))
+    }
     if w.shape.count == 2 {
       // The leading axes of x are rows, as in the forward step.
       let rows = x.shape.dropLast().reduce(1, *)
@@ -109,6 +112,6 @@ enum LayerGradients {
     _ b: Backward, _ step: Step, _ dy: PlanValue
   ) throws(RuntimeError) -> PlanValue {
     guard let activation = step.activations.first else { return dy }
-    return try b.plan.activationBackward(dy, try b.forward(step.output), activation)
+    return try b.plan.activationBackward(dy, nil, try b.forward(step.output), activation)
   }
 }

@@ -17,13 +17,14 @@ struct Activation: Equatable {
 
   var kernelForm: bh_activation { bh_activation(kind: kind, alpha: alpha, beta: beta) }
 
-  /// True for those whose gradient kernels tell from the result.
-  var hasKernelGradient: Bool {
+  /// True for those whose result tells the slope, so that nobody needs their argument: what training
+  /// can put into a layer's kernel.
+  var resultTellsSlope: Bool {
     [BH_ACTIVATION_RELU, BH_ACTIVATION_CLIP, BH_ACTIVATION_SIGMOID].contains(kind)
   }
 
   /// True for those that an integer layer applies to its sums.
-  var isForIntegers: Bool { hasKernelGradient }
+  var isForIntegers: Bool { resultTellsSlope }
 
   /// What numbers are cut to, where that is all that the function does.
   var bounds: ClosedRange<Float>? {

@@ -12,7 +12,7 @@ struct PlanValue: Equatable {
 /// The kernel core's plan (bh_plan.h) with Swift types and thrown errors; the one place where it is
 /// called.
 final class KernelPlan {
-  private let plan: OpaquePointer
+  let plan: OpaquePointer
   private var hostCalls: [HostCall] = []
   /// The node being lowered, for error messages.
   var currentNode = ""
@@ -28,14 +28,14 @@ final class KernelPlan {
     .kernel(node: currentNode, reason: String(cString: bh_plan_error(plan)))
   }
 
-  private func made(
+  func made(
     _ id: Int32, _ shape: [Int], _ type: ElementType = .float32
   ) throws(RuntimeError) -> PlanValue {
     guard id >= 0 else { throw failure() }
     return PlanValue(id: id, shape: shape, elementType: type)
   }
 
-  private func check(_ status: Int32) throws(RuntimeError) {
+  func check(_ status: Int32) throws(RuntimeError) {
     guard status >= 0 else { throw failure() }
   }
 
@@ -291,12 +291,6 @@ final class KernelPlan {
         plan, x.id, activations.map(\.kernelForm), Int32(activations.count)), x.shape)
   }
 
-  func activationBackward(
-    _ dy: PlanValue, _ y: PlanValue, _ activation: Activation
-  ) throws(RuntimeError) -> PlanValue {
-    try made(bh_plan_activation_backward(plan, dy.id, y.id, activation.kernelForm), y.shape)
-  }
-
   func binary(
     _ a: PlanValue, _ b: PlanValue, _ kind: Int32, _ shape: [Int]
   ) throws(RuntimeError) -> PlanValue {
@@ -327,12 +321,6 @@ final class KernelPlan {
 
   func softmax(_ x: PlanValue, axis: Int) throws(RuntimeError) -> PlanValue {
     try made(bh_plan_softmax(plan, x.id, Int32(axis)), x.shape)
-  }
-
-  func softmaxBackward(
-    _ dy: PlanValue, _ y: PlanValue, axis: Int
-  ) throws(RuntimeError) -> PlanValue {
-    try made(bh_plan_softmax_backward(plan, dy.id, y.id, Int32(axis)), y.shape)
   }
 
   func dropout(
@@ -578,7 +566,7 @@ extension Activation? {
 }
 
 extension PlanValue? {
-  fileprivate var id: Int32 { self?.id ?? BH_PLAN_NONE }
+  var id: Int32 { self?.id ?? BH_PLAN_NONE }
 }
 
 extension ClosedRange<Float> {

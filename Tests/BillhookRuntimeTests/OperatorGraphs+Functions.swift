@@ -1,0 +1,64 @@
+import BillhookGraph
+import BillhookTensor
+import BillhookTestSupport
+import OrderedCollections
+
+/// Graphs of functions of numbers and rows whose gradients kernels compute.
+extension OperatorGraph {
+  /// - Parameter first: What brings the argument to where the function is smooth.
+  private static func function(
+    _ op: String, behind first: String? = nil, _ name: String = "",
+    _ attributes: OrderedDictionary<String, Attribute> = [:],
+    constants: KeyValuePairs<String, Tensor> = [:]
+  ) -> OperatorGraph {
+    var nodes: [Node] = []
+    if let first { nodes.append(Node(first, name: "first", inputs: ["x"], outputs: ["f"])) }
+    nodes.append(
+      Node(
+        op, name: "node", inputs: [first == nil ? "x" : "f"] + constants.map(\.key),
+        outputs: ["y"], attributes: attributes))
+    return OperatorGraph(
+      "\(op) \(name)", .testing(inputs: ["x": ["N", 3, 7]], nodes, constants, opset: 22))
+  }
+
+  static let functions: [OperatorGraph] = [
+    function("Erf"), function("Tanh"), function("Exp"), function("Softplus"), function("Mish"),
+    function("Softsign"), function("Sin"), function("Cos"), function("Neg"),
+    function("Log", behind: "Exp"), function("Sqrt", behind: "Exp"),
+    function("Reciprocal", behind: "Exp"), function("Abs", behind: "Exp"),
+    function("Gelu"), function("Gelu", "by tanh", ["approximate": .string(Array("tanh".utf8))]),
+    function("HardSwish"), function("HardSigmoid"),
+    function("Elu", "of 0.7", ["alpha": .float(0.7)]),
+    function("LeakyRelu", "of 0.2", ["alpha": .float(0.2)]),
+    function("Pow", "of three", constants: ["e": Tensor(scalar: Float(3))]),
+    function("Pow", behind: "Exp", "of a fraction", constants: ["e": Tensor(scalar: Float(0.3))]),
+    function("Max", "with a number", constants: ["e": Tensor(scalar: Float(0.1))]),
+    function("Min", "with a number", constants: ["e": Tensor(scalar: Float(0.1))]),
+  ]
+
+  static let rows: [OperatorGraph] = [
+    OperatorGraph(
+      "LayerNormalization",
+      .testing(
+        "LayerNormalization", ["N", 4, 6],
+        ["scale": .seeded([6], seed: 1), "shift": .seeded([6], seed: 2)])),
+    OperatorGraph(
+      "LayerNormalization over two axes, without a shift",
+      .testing(
+        "LayerNormalization", ["N", 4, 6], ["scale": .seeded([4, 6], seed: 1)],
+        attributes: ["axis": .int(1)])),
+    OperatorGraph(
+      "RMSNormalization",
+      .testing(
+        "RMSNormalization", ["N", 4, 6], ["scale": .seeded([6], seed: 1)], opset: 23)),
+    OperatorGraph(
+      "a linear layer with its bias behind it",
+      .testing(
+        inputs: ["x": ["N", 4, 6]],
+        [
+          Node("MatMul", name: "product", inputs: ["x", "w"], outputs: ["p"]),
+          Node("Add", name: "bias", inputs: ["b", "p"], outputs: ["s"]),
+          Node("Tanh", name: "tanh", inputs: ["s"], outputs: ["y"]),
+        ], ["w": .seeded([6, 5], seed: 5), "b": .seeded([1, 5], seed: 6)])),
+  ]
+}
