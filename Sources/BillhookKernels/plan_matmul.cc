@@ -1,4 +1,6 @@
 // Matrix products.
+#include <algorithm>
+
 #include "plan.h"
 #include "plan_pieces.h"
 #include "plan_post_operations.h"
@@ -33,7 +35,7 @@ int64_t step_of(bh_plan *plan, int32_t value) {
 // of the result, or with A turned parts of the sums. BH_PLAN_NONE where there are too few to share.
 int32_t add_matrix_product(bh_plan *plan, int32_t a, int32_t b, int32_t bias, bool turns_a,
                            bool turns_b, const dnnl::post_ops &steps) {
-  constexpr int64_t least_rows = 128;
+  constexpr int64_t least_rows = 32;
   const int64_t rows = plan->at(a).dims[0];
   const bool sums = turns_a;
   if (rows < least_rows || (sums && (turns_b || bias != BH_PLAN_NONE || steps.len() > 0)))
@@ -62,6 +64,42 @@ int32_t add_matrix_product(bh_plan *plan, int32_t a, int32_t b, int32_t bias, bo
              },
              inputs, {{DNNL_ARG_DST, y, !sums}});
   return y;
+}
+
+// The products of two stacks of as many matrices over a fixed partition of these. BH_PLAN_NONE
+// where there are too few, or where one stack is broadcast.
+int32_t add_stack_product(bh_plan *plan, int32_t a, int32_t b, bool turns_a, bool turns_b,
+                          const dnnl::post_ops &steps) {
+  constexpr int64_t least_count = 4, pieces = 16;
+  const Dims left = plan->at(a).dims, right = plan->at(b).dims;
+  const size_t lead = left.size() - 2;
+  if (!std::equal(left.begin(), left.begin() + lead, right.begin())) return BH_PLAN_NONE;
+  int64_t count = 1;
+  for (size_t i = 0; i < lead; i++) count *= left[i];
+  if (count < least_count) return BH_PLAN_NONE;
+  auto stack = [lead](int64_t few, const Dims &from, bool turned) {
+    const auto layout = plain_layout({few, from[lead], from[lead + 1]}, memory::data_type::f32);
+    return turned ? layout.permute_axes({0, 2, 1}) : layout;
+  };
+  const Dims dims{count, left[turns_a ? lead + 1 : lead], right[turns_b ? lead : lead + 1]};
+  auto view = [&](int32_t value, const Dims &from) {
+    return plan->add_view(value, {count, from[lead], from[lead + 1]}, stack(count, from, false));
+  };
+  const int32_t y = plan->add_intermediate(dims, plain_layout(dims, memory::data_type::f32));
+  add_pieces(
+      plan, "MatMul", count,
+      [=](int64_t few, dnnl::primitive_attr attributes) -> dnnl::primitive {
+        attributes.set_post_ops(steps);
+        const auto result = plain_layout({few, dims[1], dims[2]}, memory::data_type::f32);
+        return dnnl::matmul(dnnl::matmul::primitive_desc(
+            {stack(few, left, turns_a), stack(few, right, turns_b), result}, attributes, engine()));
+      },
+      {{DNNL_ARG_SRC, view(a, left), true}, {DNNL_ARG_WEIGHTS, view(b, right), true}},
+      {{DNNL_ARG_DST, y, true}}, pieces);
+  Dims shape(left.begin(), left.begin() + lead);
+  shape.push_back(dims[1]);
+  shape.push_back(dims[2]);
+  return plan->add_view(y, shape, plain_layout(shape, memory::data_type::f32));
 }
 
 // Any product by one primitive; the factors have as many axes.
@@ -126,8 +164,11 @@ int32_t bh_plan_matmul(bh_plan *plan, int32_t a, int32_t b, int32_t bias, int32_
                         text(right) + (turns_b ? ", turned," : "") + " cannot be multiplied.");
     dnnl::post_ops steps;
     const int32_t done = append_functions(steps, functions, count);
-    int32_t y = rank > 2 ? static_cast<int32_t>(BH_PLAN_NONE)
-                         : add_matrix_product(plan, a, b, bias, turns_a, turns_b, steps);
+    int32_t y = BH_PLAN_NONE;
+    if (rank == 2)
+      y = add_matrix_product(plan, a, b, bias, turns_a, turns_b, steps);
+    else if (bias == BH_PLAN_NONE)
+      y = add_stack_product(plan, a, b, turns_a, turns_b, steps);
     if (y == BH_PLAN_NONE) y = add_product(plan, a, b, bias, turns_a, turns_b, steps);
     return bh_plan_activation(plan, y, functions + done, count - done);
   });

@@ -7,9 +7,6 @@
 namespace billhook {
 namespace {
 
-// Enough to share out over a few cores; more would cost memory traffic for the copies.
-constexpr int64_t kPieces = 4;
-
 struct Pieces {
   struct Piece {
     dnnl::primitive primitive;
@@ -40,11 +37,12 @@ SingleThread::SingleThread() : before_(omp_get_max_threads()) { omp_set_num_thre
 SingleThread::~SingleThread() { omp_set_num_threads(before_); }
 
 void add_pieces(bh_plan *plan, const char *name, int64_t rows, const PieceMaker &make,
-                const std::vector<PieceOperand> &inputs, const std::vector<PieceOperand> &outputs) {
+                const std::vector<PieceOperand> &inputs, const std::vector<PieceOperand> &outputs,
+                int64_t most) {
   auto state = std::make_shared<Pieces>();
   state->operands = inputs;
   state->operands.insert(state->operands.end(), outputs.begin(), outputs.end());
-  const int64_t size = (rows + kPieces - 1) / kPieces;
+  const int64_t size = (rows + most - 1) / most;
   const int64_t count = (rows + size - 1) / size;
   dnnl::primitive_attr attributes;
   // The library's own scratchpad belongs to the thread that made the primitive.

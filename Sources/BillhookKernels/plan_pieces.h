@@ -20,9 +20,11 @@ using PieceMaker =
     std::function<dnnl::primitive(int64_t rows, const dnnl::primitive_attr &attributes)>;
 
 // Adds an operation over the rows of `inputs`. Outputs that are not by rows are sums over all rows:
-// each piece has a copy of its own, which are added up afterwards.
+// each piece has a copy of its own, which are added up afterwards. `most` pieces: the default is
+// enough to share out over a few cores, and more would cost memory traffic for the copies.
 void add_pieces(bh_plan *plan, const char *name, int64_t rows, const PieceMaker &make,
-                const std::vector<PieceOperand> &inputs, const std::vector<PieceOperand> &outputs);
+                const std::vector<PieceOperand> &inputs, const std::vector<PieceOperand> &outputs,
+                int64_t most = 4);
 
 // What the weight gradient of a layer reads and makes, in the layouts that a primitive wants.
 struct WeightGradient {

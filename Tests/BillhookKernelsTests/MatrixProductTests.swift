@@ -93,6 +93,46 @@ import Testing
     for found in runs.dropFirst() { #expect(sameBits(found, runs[0])) }
   }
 
+  @Test(arguments: [1, 4, 19], [0, 1] as [Int32])
+  func `stacks of matrices are multiplied one by one`(count: Int, turnsRight: Int32) throws {
+    let (rows, inner, columns) = (5, 6, 7)
+    let a = uniform(count * rows * inner, seed: 1)
+    let b = uniform(count * inner * columns, seed: 2)
+    let runs = onEveryThreadCount { () -> [Float] in
+      guard let plan = bh_plan_new() else { return [] }
+      defer { bh_plan_free(plan) }
+      let last = (turnsRight == 0 ? [inner, columns] : [columns, inner]).map { Int64($0) }
+      let left = bh_plan_input(plan, BH_TYPE_F32, 4, [1, Int64(count), Int64(rows), Int64(inner)])
+      let right = bh_plan_input(plan, BH_TYPE_F32, 4, [1, Int64(count)] + last)
+      let result = bh_plan_matmul(plan, left, right, BH_PLAN_NONE, 0, turnsRight, nil, 0)
+      var y = [Float](repeating: .nan, count: count * rows * columns)
+      _ = bh_plan_keep(plan, result)
+      _ = bh_plan_finish(plan)
+      a.withUnsafeBufferPointer { a in
+        b.withUnsafeBufferPointer { b in
+          _ = bh_plan_bind(plan, left, a.baseAddress)
+          _ = bh_plan_bind(plan, right, b.baseAddress)
+          _ = bh_plan_run(plan, 0, bh_plan_position(plan))
+        }
+      }
+      _ = bh_plan_read(plan, result, &y)
+      return y
+    }
+    for index in runs[0].indices {
+      let (matrix, row) = (index / (rows * columns), index / columns % rows)
+      let column = index % columns
+      var sum = 0.0
+      for k in 0..<inner {
+        let place = turnsRight == 0 ? k * columns + column : column * inner + k
+        sum +=
+          Double(a[(matrix * rows + row) * inner + k])
+          * Double(b[matrix * inner * columns + place])
+      }
+      for found in runs { #expect(abs(Double(found[index]) - sum) <= 1e-5) }
+    }
+    for found in runs.dropFirst() { #expect(sameBits(found, runs[0])) }
+  }
+
   @Test func `matrices that do not fit are refused`() throws {
     let plan = try #require(bh_plan_new())
     defer { bh_plan_free(plan) }

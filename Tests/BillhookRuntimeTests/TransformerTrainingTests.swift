@@ -142,6 +142,17 @@ import Testing
     }
   }
 
+  @Test(arguments: [2, 3, 4, 8])
+  func `gradients have the same bytes for any number of threads`(threads: Int) throws {
+    let before = Threads.count
+    defer { Threads.count = before }
+    Threads.count = 1
+    let expected = try step(Self.encoder(inParts: true)).gradients
+    Threads.count = threads
+    let found = try step(Self.encoder(inParts: true)).gradients
+    #expect(found == expected)
+  }
+
   @Test func `a norm whose parts somebody looks at keeps them`() throws {
     let graph = Self.encoder(inParts: true)
     let plan = try TrainingPlan(

@@ -96,8 +96,8 @@ int32_t bh_plan_deconv(bh_plan *plan, int32_t x, int32_t w, int32_t bias, const 
                        const int64_t *out_dims, const bh_activation *functions, int32_t count);
 
 // C[..., M, N] = functions(A[..., M, K] . B[..., K, N] + bias); a flag swaps the last two axes of a
-// factor first. The leading axes broadcast. bias [N] may be NONE. Two matrices of many rows are
-// multiplied in a fixed partition: the same bits for any number of threads.
+// factor first. The leading axes broadcast. bias [N] may be NONE. Matrices of 32 rows and more, and
+// stacks of 4 and more, are multiplied in a fixed partition: the same bits for any number of threads.
 int32_t bh_plan_matmul(bh_plan *plan, int32_t a, int32_t b, int32_t bias, int32_t transpose_a,
                        int32_t transpose_b, const bh_activation *functions, int32_t count);
 
