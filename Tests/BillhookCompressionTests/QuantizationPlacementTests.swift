@@ -35,4 +35,17 @@ import Testing
     let conv = try graph.weightedLayers()[0].nodeIndex
     #expect(QuantizationPlacement(graph, layers: [conv]).values == ["x"])
   }
+
+  @Test func `what follows from constants alone is no activation`() throws {
+    let graph = Graph.testing(
+      inputs: ["x": ["N", 4]],
+      [
+        Node("MatMul", name: "one", inputs: ["x", "w"], outputs: ["a"]),
+        Node("Exp", name: "made", inputs: ["raw"], outputs: ["bias"]),
+        Node("Add", name: "add", inputs: ["a", "bias"], outputs: ["b"]),
+        Node("MatMul", name: "two", inputs: ["b", "w"], outputs: ["y"]),
+      ], ["w": .seeded([4, 4], seed: 1), "raw": .seeded([4], seed: 2)])
+    let layers = Set(try graph.weightedLayers().map(\.nodeIndex))
+    #expect(QuantizationPlacement(graph, layers: layers).values == ["x", "b"])
+  }
 }

@@ -7,7 +7,7 @@ public import BillhookPlugins
 /// - Throws: As ``prune(_:scorer:settings:data:progress:)``.
 public func checkPruning(_ graph: Graph, scorer: Scorer, settings: PruneSettings) throws {
   try settings.check()
-  let graph = graph.hoistingWeights()
+  let graph = try graph.reachingWeights()
   switch settings.granularity {
   case .element, .block:
     try scorer.requireElements(settings)

@@ -17,7 +17,7 @@ public func prune(
   progress: (any ProgressReporting)? = nil
 ) throws -> PruneOutcome {
   try settings.check()
-  let graph = graph.hoistingWeights()
+  let graph = try graph.reachingWeights()
   let data = try data?.fitted(to: graph)
   var outcome =
     switch settings.granularity {

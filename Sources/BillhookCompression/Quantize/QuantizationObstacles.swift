@@ -9,7 +9,7 @@ internal import OrderedCollections
 public func checkQuantization(_ graph: Graph, settings: QuantizeSettings) throws {
   try settings.check()
   guard try graph.recordIfQuantizedAlready(settings) == nil else { return }
-  _ = try graph.hoistingWeights().raisedOpset()
+  _ = try graph.reachingWeights().raisedOpset()
   let layers = try graph.quantizationObstacles(settings)
   let isOpen = layers.contains { $0.reason == nil && settings.layers.matches($0.layer) }
   guard isOpen || layers.isEmpty else {
@@ -26,7 +26,7 @@ extension Graph {
   public func quantizationObstacles(
     _ settings: QuantizeSettings
   ) throws -> [(layer: String, reason: String?)] {
-    let graph = hoistingWeights()
+    let graph = try reachingWeights()
     let candidates = try graph.weightedLayers()
     let done = graph.quantizedAlready.map {
       (layer: $0.displayName, reason: Optional("it is quantized already"))
@@ -47,7 +47,8 @@ extension Graph {
     let done = quantizedAlready
     guard !done.isEmpty else { return nil }
     // What is left in floats is what this would leave too.
-    let rest = try quantizationObstacles(settings).dropFirst(hoistingWeights().quantizedAlready.count)
+    let rest = try quantizationObstacles(settings)
+      .dropFirst(try reachingWeights().quantizedAlready.count)
     guard rest.allSatisfy({ $0.reason != nil }) else { return nil }
     var record = quantizeRecord(settings)
     record.layers = done.map { .skipped($0, "it is quantized already") }

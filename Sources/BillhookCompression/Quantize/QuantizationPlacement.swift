@@ -24,9 +24,10 @@ struct QuantizationPlacement {
     let producers = graph.producers()
     let outputs = Set(graph.outputs.map(\.name))
     var quantized: Set<String> = []
-    // Constants are not activations, and a Constant node's output is one.
+    // Activations are what the inputs make; nobody could observe what follows from constants alone.
+    let activations = graph.activations
     func insert(_ value: String?) {
-      guard let value, graph.constant(value) == nil else { return }
+      guard let value, activations.contains(value) else { return }
       quantized.insert(value)
     }
     // Whether what a node makes is quantized, itself or behind the activation fused to it.
@@ -47,7 +48,7 @@ struct QuantizationPlacement {
       case "AveragePool", "GlobalAveragePool":
         if let output = node.outputs.first, quantized.contains(output) { insert(node.input(0)) }
       case "Add", "Concat":
-        let isConstant = node.inputs.contains { graph.constant($0) != nil }
+        let isConstant = node.inputs.contains { !activations.contains($0) }
         if !isConstant, isQuantized(node) { node.inputs.forEach { insert($0) } }
       default: break
       }
@@ -65,5 +66,19 @@ struct QuantizationPlacement {
       }
     }
     self.roots = roots
+  }
+}
+
+extension Graph {
+  /// The inputs, and what nodes make of them or of chance: all values but constants.
+  fileprivate var activations: Set<String> {
+    var result = Set(inputs.map(\.name))
+    for node in nodes where node.op != "Constant" {
+      guard node.reads.isEmpty || node.reads.contains(where: { result.contains($0) }) else {
+        continue
+      }
+      result.formUnion(node.outputs)
+    }
+    return result
   }
 }

@@ -22,7 +22,7 @@ public func quantize(
   if let record = try graph.recordIfQuantizedAlready(settings) {
     return QuantizeOutcome(graph: graph, record: record)
   }
-  let raised = try graph.hoistingWeights().raisedOpset()
+  let raised = try graph.reachingWeights().raisedOpset()
   let (folded, names) = settings.mode == .weightOnly ? (raised, []) : raised.foldingBatchNorms()
   var stage = try QuantizationStage(folded, quantizer: quantizer, settings: settings)
   stage.record.foldedBatchNorms = names

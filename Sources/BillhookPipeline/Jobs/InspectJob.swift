@@ -118,11 +118,12 @@ public struct InspectReport: Sendable, Codable, Equatable {
     methods = []
     // A network with unknown operators can still be looked at.
     do {
-      let cost = try NetworkCost(of: graph)
+      let settled = try graph.settlingConstants()
+      let cost = try NetworkCost(of: settled)
       (parameters, macs, sparsity, layers) = (
         cost.parameters, cost.macs, cost.sparsity, cost.layers
       )
-      groups = try graph.couplingGroups().map(Self.group)
+      groups = try settled.couplingGroups().map(Self.group)
       methods = try Self.methods(graph, cost: cost, groups: groups)
       if macs == 0, !graph.fixesSamples {
         notes.append(

@@ -38,9 +38,9 @@ extension InspectReport {
   static func methods(
     _ graph: Graph, cost: NetworkCost, groups: [Group]
   ) throws -> [Method] {
-    let hoisted = graph.hoistingWeights()
-    let names = try hoisted.layers().filter {
-      hoisted.constant($0.weight)?.elementType.isFloatingPoint == true
+    let reaching = try graph.reachingWeights()
+    let names = try reaching.layers().filter {
+      reaching.constant($0.weight)?.elementType.isFloatingPoint == true
     }
     let others = otherWeights(graph)
     var methods: [Method] = []
