@@ -5,9 +5,23 @@ internal import OrderedCollections
 struct ValueScope {
   var types: [String: ValueType] = [:]
   var constants: [String: Tensor] = [:]
+  /// What is known of the elements of small integer values that are not constant.
+  var elements: [String: [Dimension]] = [:]
 
   subscript(_ name: String) -> ValueType? {
     types[name] ?? constants[name].map { ValueType(of: $0) }
+  }
+}
+
+extension ValueScope {
+  /// Keeps what is known of the elements of a value, which is constant when all of them are numbers.
+  fileprivate mutating func know(_ elements: [Dimension], of value: String, _ type: ValueType) {
+    let numbers = elements.compactMap(\.size)
+    if numbers.count == elements.count, let sizes = type.sizes {
+      constants[value] = Tensor(truncating: numbers, shape: sizes, type.elementType)
+    } else {
+      self.elements[value] = elements
+    }
   }
 }
 
@@ -56,13 +70,15 @@ extension Graph {
       for output in node.outputs {
         scope.types[output] = nil
         scope.constants[output] = nil
+        scope.elements[output] = nil
       }
       guard isComplete else { continue }
-      let context = NodeContext(
+      var context = NodeContext(
         node: node, opset: opset, inputs: inputs,
         constants: node.inputs.map { scope.constants[$0] },
         // Only subgraphs look at it, and a context that shares it makes each write copy it whole.
         scope: node.subgraphs.isEmpty ? ValueScope() : scope)
+      for input in node.inputs { context.known[input] = scope.elements[input] }
       let types: [ValueType]
       do {
         types = try definition.checkedTypes(context)
@@ -73,7 +89,12 @@ extension Graph {
       for (output, type) in zip(node.outputs, types) where !output.isEmpty {
         scope.types[output] = type
       }
-      guard let tensors = try definition.knownOutputs(context, types) else { continue }
+      guard let tensors = try definition.knownOutputs(context, types) else {
+        if let elements = try definition.knownElements(context, types) {
+          scope.know(elements, of: node.outputs[0], types[0])
+        }
+        continue
+      }
       for (output, tensor) in zip(node.outputs, tensors) where !output.isEmpty {
         scope.constants[output] = tensor
       }

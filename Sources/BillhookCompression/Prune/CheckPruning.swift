@@ -13,6 +13,7 @@ public func checkPruning(_ graph: Graph, scorer: Scorer, settings: PruneSettings
     try scorer.requireElements(settings)
     _ = try chosenLayers(graph, settings.layers, task: "prune")
     _ = try settings.elementScope(for: scorer)
-  case .channel: _ = try ChannelPlans(graph, scorer: scorer, settings: settings)
+  case .channel:
+    _ = try ChannelPlans(graph.statingReshapeTargets(), scorer: scorer, settings: settings)
   }
 }

@@ -24,7 +24,9 @@ public func prune(
     case .element, .block:
       try pruneElements(graph, scorer: scorer, settings: settings, data: data, progress: progress)
     case .channel:
-      try pruneChannels(graph, scorer: scorer, settings: settings, data: data, progress: progress)
+      try pruneChannels(
+        graph.statingReshapeTargets(), scorer: scorer, settings: settings, data: data,
+        progress: progress)
     }
   if settings.reestimateStatistics, let data {
     outcome.record.reestimatedSamples = try reestimateBatchNorm(

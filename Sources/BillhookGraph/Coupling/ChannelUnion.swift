@@ -94,14 +94,30 @@ extension ChannelTrack {
     return (axis, count)
   }
 
-  /// The run of old axes that holds `axis`, and the run of new axes with the same elements.
+  /// The run of old axes that holds `axis`, and the run of new axes with the same elements, counted
+  /// from the front or, behind axes whose sizes are not known, from the back.
   private static func run(
     holding axis: Int, _ old: [Dimension], _ new: [Dimension]
+  ) -> (Range<Int>, Range<Int>)? {
+    if let found = run(holding: axis, old, new, bakesBatch: true) { return found }
+    let found = run(
+      holding: old.count - 1 - axis, old.reversed(), new.reversed(), bakesBatch: false)
+    func mirrored(_ range: Range<Int>, _ count: Int) -> Range<Int> {
+      count - range.upperBound..<count - range.lowerBound
+    }
+    return found.map { (mirrored($0.0, old.count), mirrored($0.1, new.count)) }
+  }
+
+  /// The same, counted from the front alone.
+  ///
+  /// - Parameter bakesBatch: A first axis of size 1 stands for one that is a symbol.
+  private static func run(
+    holding axis: Int, _ old: [Dimension], _ new: [Dimension], bakesBatch: Bool
   ) -> (Range<Int>, Range<Int>)? {
     var (i, k) = (0, 0)
     while i < old.count, k < new.count {
       let (firstOld, firstNew) = (i, k)
-      let isBakedBatch = i == 0 && k == 0 && old[0].size == nil && new[0] == 1
+      let isBakedBatch = bakesBatch && i == 0 && k == 0 && old[0].size == nil && new[0] == 1
       if old[i].size == nil || new[k].size == nil {
         guard isBakedBatch || old[i].isSame(as: new[k]) else { return nil }
         (i, k) = (i + 1, k + 1)

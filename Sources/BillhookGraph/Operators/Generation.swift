@@ -18,6 +18,7 @@ extension OperatorDefinition {
     infer: { (context) throws(GraphError) in
       let type = try context.numeric(0).elementType
       for index in 0..<3 { _ = try context.sameElements(index) }
+      if let count = try context.countedRange() { return [ValueType(type, [count])] }
       var ends: [Double] = []
       for index in 0..<3 {
         guard let number = try context.tensor(index).numbers().first else {
@@ -46,15 +47,15 @@ extension OperatorDefinition {
   private static let constantOfShape = OperatorDefinition(
     "ConstantOfShape", inputs: 1...1, attributes: [.tensor("value")],
     infer: { (context) throws(GraphError) in
-      let sizes = try context.integers(0)
-      guard try context.type(0).shape.count == 1, sizes.allSatisfy({ $0 >= 0 }) else {
+      let sizes = try context.statedSizes()
+      guard try context.type(0).shape.count == 1, sizes.allSatisfy({ ($0.size ?? 0) >= 0 }) else {
         throw context.wrongShape(0, expected: "a vector of sizes of 0 or more, found \(sizes)")
       }
       let value = context.node.filler
       guard value.count == 1 else {
         throw context.wrongAttribute("value", value.shape, expected: "a tensor of one element")
       }
-      return [ValueType(value.elementType, sizes.map { .fixed($0) })]
+      return [ValueType(value.elementType, sizes)]
     },
     evaluate: { (context, types) throws(GraphError) in
       let shape = types[0].sizes ?? []
@@ -180,5 +181,23 @@ extension NodeContext {
       throw wrongAttribute(key, code, expected: "the code of a number type, such as 1 (float32)")
     }
     return type
+  }
+}
+
+extension NodeContext {
+  /// What is known of the sizes in input 0.
+  fileprivate func statedSizes() throws(GraphError) -> [Dimension] {
+    if let elements = try elements(0) { return elements }
+    return try integers(0).map { .fixed($0) }
+  }
+
+  /// The number of elements of a Range whose ends are not all constant: the limit itself where it
+  /// counts from 0 in steps of 1. Nil when all are constant.
+  fileprivate func countedRange() throws(GraphError) -> Dimension? {
+    if (0..<3).allSatisfy({ optionalTensor($0) != nil }) { return nil }
+    guard let start = try elements(0), let limit = try elements(1), let step = try elements(2),
+      start == [.fixed(0)], step == [.fixed(1)], limit.count == 1, limit[0].size == nil
+    else { return .symbolic("") }
+    return limit[0]
   }
 }

@@ -10,6 +10,8 @@ struct NodeContext {
   let constants: [Tensor?]
   /// What subgraphs of the node can see.
   let scope: ValueScope
+  /// What is known of the elements of inputs that are not constant, by value name.
+  var known: [String: [Dimension]] = [:]
   /// Runs the node's subgraphs in place of their definitions.
   var runSubgraph: ReferenceEvaluator.SubgraphRunner?
 

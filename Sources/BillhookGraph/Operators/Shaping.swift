@@ -74,15 +74,13 @@ extension OperatorDefinition {
     infer: { (context) throws(GraphError) in
       let input = try context.type(0)
       let target = try context.type(1)
-      if context.optionalTensor(1) == nil, target.shape.count == 1, let rank = target.shape[0].size,
-        rank <= 64
+      if context.optionalTensor(1) == nil, target.shape.count == 1,
+        let wanted = try context.elements(1)
       {
-        // An axis may only grow from size 1.
-        let open = [Dimension](repeating: .symbolic(""), count: max(rank, input.shape.count))
-        let offset = open.count - input.shape.count
-        let shape = open.indices.map { axis -> Dimension in
-          let own = axis < offset ? 1 : input.shape[axis - offset]
-          return own.size == nil || own == 1 ? .symbolic("") : own
+        let rank = max(wanted.count, input.shape.count)
+        let shape = (0..<rank).map { axis -> Dimension in
+          let (own, place) = (axis - rank + input.shape.count, axis - rank + wanted.count)
+          return (own < 0 ? 1 : input.shape[own]).expanded(to: place < 0 ? 1 : wanted[place])
         }
         return [ValueType(input.elementType, shape)]
       }
@@ -120,6 +118,15 @@ extension OperatorDefinition {
       return [input.gathered(crossIndices(input.shape, positions), shape: shape)]
     })
 
+}
+
+extension Dimension {
+  /// The size of an axis that is spread; it may only grow from size 1.
+  fileprivate func expanded(to wanted: Dimension) -> Dimension {
+    if self == 1 { return wanted }
+    if wanted == 1 || isSame(as: wanted) || size != nil { return self }
+    return wanted.size == nil ? .symbolic("") : wanted
+  }
 }
 
 extension NodeContext {
@@ -160,12 +167,8 @@ extension Tensor {
     guard target.shape.count == 1 else {
       throw context.wrongShape(1, expected: "a vector of sizes")
     }
-    // Of sizes that are computed, at least their number is known.
-    if context.optionalTensor(1) == nil, let rank = target.shape[0].size, rank <= 64 {
-      return [ValueType(input.elementType, [Dimension](repeating: .symbolic(""), count: rank))]
-    }
   }
-  guard let sizes = try context.integers(1, or: "shape") else {
+  guard let sizes = try context.targetSizes() else {
     throw .missingInput(op: context.op, node: context.name, index: 1)
   }
   let allowsZero = try context.flag("allowzero")
@@ -178,15 +181,16 @@ extension Tensor {
   var open: Int?
   for (axis, size) in sizes.enumerated() {
     switch size {
-    case 0 where !allowsZero:
+    case .symbolic: shape.append(size)
+    case .fixed(0) where !allowsZero:
       guard axis < input.shape.count else { throw wrong("an axis \(axis) to copy") }
       shape.append(input.shape[axis])
-    case -1:
+    case .fixed(-1):
       guard open == nil else { throw wrong("at most one -1") }
       open = axis
       shape.append(1)
-    case 0...: shape.append(.fixed(size))
-    default: throw wrong("sizes of -1 or more")
+    case .fixed(0...): shape.append(size)
+    case .fixed: throw wrong("sizes of -1 or more")
     }
   }
   let have = DimensionProduct(input.shape)
@@ -202,6 +206,26 @@ extension Tensor {
     shape[open] = rest
   } else if have.symbols.isEmpty, want.symbols.isEmpty, have.coefficient != want.coefficient {
     throw wrong("\(want.coefficient ?? 0) elements")
+  } else if let unknown = shape.lone(.symbolic("")) {
+    // What the other axes leave over; nothing can be told where one of them may be empty.
+    shape[unknown] = 1
+    shape[unknown] = have.divided(by: DimensionProduct(shape)) ?? .symbolic("")
   }
   return [ValueType(input.elementType, shape)]
+}
+
+extension NodeContext {
+  /// What is known of the sizes that a Reshape asks for; nil when they are left out.
+  fileprivate func targetSizes() throws(GraphError) -> [Dimension]? {
+    if optionalType(1) != nil, let elements = try elements(1) { return elements }
+    return try integers(1, or: "shape")?.map { .fixed($0) }
+  }
+}
+
+extension [Dimension] {
+  /// Where an element stands that is there once; nil when it is not, or several times.
+  fileprivate func lone(_ element: Dimension) -> Int? {
+    guard let first = firstIndex(of: element), lastIndex(of: element) == first else { return nil }
+    return first
+  }
 }

@@ -294,7 +294,7 @@ extension NodeContext {
   }
 
   /// The axes whose sizes a Shape node gives.
-  fileprivate func shapeRange(_ rank: Int) -> Range<Int> {
+  func shapeRange(_ rank: Int) -> Range<Int> {
     func resolved(_ place: Int) -> Int {
       min(max(place < 0 ? max(place, -rank) + rank : place, 0), rank)
     }

@@ -1,0 +1,80 @@
+internal import BillhookTensor
+internal import OrderedCollections
+
+extension Graph {
+  /// The graph in which the target of each Reshape is constant where it can be said without
+  /// computing: sizes as numbers, 0 for an axis that stays as it is, one -1.
+  ///
+  /// Exporters compute targets from the shapes of values, the number of channels or heads too. Whoever
+  /// changes these numbers has to write them down first. Nodes whose outputs nothing reads any more
+  /// are left out.
+  ///
+  /// - Throws: ``GraphError`` when a node is wrong.
+  public func statingReshapeTargets() throws(GraphError) -> Graph {
+    let scope = try inferScope()
+    let constants = constantTensors()
+    var result = self
+    var names = NamePool(self)
+    var computed: [String] = []
+    for (index, node) in nodes.enumerated() where node.op == "Reshape" {
+      guard let target = node.input(1), constants[target] == nil,
+        node.int("allowzero", default: 0) == 0,
+        let sizes = node.reshapeTarget(scope)
+      else { continue }
+      let name = names.unused("\(node.displayName)_shape")
+      result.initializers[name] = Initializer(Tensor(sizes.map { Int64($0) }))
+      result.nodes[index].inputs[1] = name
+      computed.append(target)
+    }
+    result.dropUnread(computed)
+    return result
+  }
+
+  /// Removes the nodes that make these values, and those in front of them, where nothing reads what
+  /// they make.
+  private mutating func dropUnread(_ values: [String]) {
+    var open = Set(values)
+    var kept: [Node] = []
+    var gone: [Node] = []
+    var read = Set(outputs.map(\.name))
+    for node in nodes.reversed() {
+      if !open.isDisjoint(with: node.outputs), read.isDisjoint(with: node.outputs) {
+        open.formUnion(node.inputs)
+        gone.append(node)
+      } else {
+        read.formUnion(node.reads)
+        kept.append(node)
+      }
+    }
+    nodes = kept.reversed()
+    dropUnusedInitializers(of: gone)
+    let names = Set(gone.flatMap(\.outputs))
+    valueInfos.removeAll { names.contains($0.name) }
+  }
+}
+
+extension Node {
+  /// The target that gives a Reshape's output its shape for each input; nil when more than one axis
+  /// could only be told while the graph runs.
+  fileprivate func reshapeTarget(_ scope: ValueScope) -> [Int]? {
+    guard let old = input(0).flatMap({ scope[$0] })?.shape, let new = scope[outputs[0]]?.shape
+    else {
+      return nil
+    }
+    var sizes: [Int] = []
+    for (axis, size) in new.enumerated() {
+      if let number = size.size {
+        // A 0 would mean what stands in the old shape.
+        guard number > 0 else { return nil }
+        sizes.append(number)
+      } else if axis < old.count, old[axis].isSame(as: size) {
+        sizes.append(0)
+      } else if !sizes.contains(-1) {
+        sizes.append(-1)
+      } else {
+        return nil
+      }
+    }
+    return sizes
+  }
+}
