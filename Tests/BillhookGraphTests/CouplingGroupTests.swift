@@ -111,6 +111,9 @@ import Testing
         $0.constant("to", Tensor([0, 2, 128] as [Int64]))
         $0.node("Reshape", "mix", ["a", "to"], "b")
       } == "node \"mix\" (Reshape) mixes its channels: [N, 4, 8, 8] to [N, 2, 128]")
+    #expect(
+      try reason { $0.node("Split", "parts", ["a"], "b", ["axis": .int(-3)]) }
+        == "node \"parts\" (Split) takes some of its channels")
     // Channels side by side, as heads are, stay apart.
     #expect(try reason { $0.node("MatMul", "gram", ["a", "a"], "b") } == nil)
   }
@@ -184,5 +187,65 @@ import Testing
       ], ["w": .seeded([3, 3, 1, 1], seed: 0)])
     #expect(
       try graph.couplingGroups()[0].frozenReason == "node \"ratio\" (Div) divides by it")
+  }
+
+  @Test func `who asks for the number of channels keeps them`() throws {
+    func reason(_ readers: [Node]) throws -> String? {
+      let graph = Graph.testing(
+        inputs: ["x": ["N", 3, 4, 4]],
+        [
+          Node("Conv", name: "conv", inputs: ["x", "w"], outputs: ["a"]),
+          Node("Shape", name: "sizes", inputs: ["a"], outputs: ["s"]),
+          Node("Conv", name: "last", inputs: ["a", "w"], outputs: ["y"]),
+        ] + readers,
+        [
+          "w": .seeded([3, 3, 1, 1], seed: 0), "one": Tensor([1] as [Int64]),
+          "two": Tensor([2] as [Int64]), "end": Tensor([Int64.max]),
+        ], outputs: ["y", "z"])
+      return try graph.couplingGroups()[0].frozenReason
+    }
+    let told = "node \"sizes\" (Shape) tells how many there are"
+    func gather(_ index: String) -> Node {
+      Node("Gather", name: "pick", inputs: ["s", index], outputs: ["z"])
+    }
+    func slice(_ start: String) -> Node {
+      Node("Slice", name: "cut", inputs: ["s", start, "end"], outputs: ["z"])
+    }
+    // The last layer shares the weight, so its output is the first one's reason where nothing else is.
+    let shared = "its channels are the graph output \"y\""
+    #expect(try reason([gather("one")]) == told)
+    #expect(try reason([gather("two")]) == shared)
+    #expect(try reason([slice("one")]) == told)
+    #expect(try reason([slice("two")]) == shared)
+    #expect(try reason([Node("Size", name: "n", inputs: ["s"], outputs: ["z"])]) == told)
+  }
+
+  @Test func `behind a size that is not known channels are followed from the back`() throws {
+    let graph = Graph.testing(
+      inputs: ["x": ["N", 10, 3]],
+      [
+        Node("Reshape", name: "rows", inputs: ["x", "flat"], outputs: ["a"]),
+        Node("MatMul", name: "layer", inputs: ["a", "w"], outputs: ["b"]),
+        Node("Reshape", name: "back", inputs: ["b", "steps"], outputs: ["c"]),
+        Node("MatMul", name: "last", inputs: ["c", "v"], outputs: ["y"]),
+      ],
+      [
+        "flat": Tensor([-1, 3] as [Int64]), "steps": Tensor([-1, 10, 4] as [Int64]),
+        "w": .seeded([3, 4], seed: 0), "v": .seeded([4, 2], seed: 1),
+      ])
+    let found = try graph.couplingGroups()
+    #expect(found.map(\.frozenReason) == [nil, "its channels are the graph output \"y\""])
+    let small = try graph.removing([(found[0], [1])])
+    #expect(small.constant("steps")?.integers() == [-1, 10, 3])
+  }
+
+  @Test func `a depthwise convolution of channels that must stay names them`() throws {
+    var builder = TopologyBuilder(seed: 0)
+    builder.conv("depthwise", "x", 1, 3, "a", group: 3)
+    builder.conv("last", "a", 3, 2, "y")
+    let graph = Graph.testing(builder.nodes).adding(builder.constants)
+    #expect(
+      try graph.couplingGroups()[0].frozenReason
+        == "node \"depthwise\" (Conv) makes each of one channel of \"x\", which must stay")
   }
 }

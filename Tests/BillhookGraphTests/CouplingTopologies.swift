@@ -8,7 +8,7 @@ import Testing
 enum CouplingTopology: String, CaseIterable, CustomTestStringConvertible {
   case chain, residual, concat, concatAdd, flatten, reshape, fixedReshape, depthwise
   case sharedWeight, globalPool, matMul, constants, quantized, transposed, mobile, attention
-  case recurrent
+  case recurrent, pooledByMean, stylized, lastStep
 
   var testDescription: String { rawValue }
 
@@ -127,6 +127,41 @@ enum CouplingTopology: String, CaseIterable, CustomTestStringConvertible {
       b.node("Transpose", "nhwc", ["a"], "b", ["perm": .ints([0, 2, 3, 1])])
       b.constant("w", .seeded([4, 2], seed: b.seed, "w"))
       b.node("MatMul", "fc", ["b", "w"], "y")
+    case .pooledByMean:
+      // The mean over each image drops its axes; its sizes but the channels' are asked for.
+      b.conv("conv1", "x", 3, 6, "a")
+      b.node("Transpose", "nhwc", ["a"], "b", ["perm": .ints([0, 2, 3, 1])])
+      b.node("ReduceMean", "mean", ["b"], "c", ["axes": .ints([1, -2]), "keepdims": .int(0)])
+      b.node("Shape", "sizes", ["b"], "d")
+      b.constant("first", Tensor([1] as [Int64]))
+      b.node("Gather", "height", ["d", "first"], "e")
+      b.node("Cast", "floats", ["e"], "f", ["to": .int(1)])
+      b.node("Mul", "sum", ["c", "f"], "g")
+      b.gemm("fc", "g", 6, 2, "y")
+    case .stylized:
+      b.conv("conv1", "x", 3, 6, "a")
+      b.constant("scale", .seeded([6], seed: b.seed, "scale"))
+      b.constant("shift", .seeded([6], seed: b.seed, "shift"))
+      b.node("InstanceNormalization", "norm", ["a", "scale", "shift"], "b")
+      b.constant("slope", .seeded([6, 1, 1], seed: b.seed, "slope"))
+      b.node("PRelu", "act", ["b", "slope"], "c")
+      b.conv("conv2", "c", 6, 2, "y")
+    case .lastStep:
+      // All rows but the last, of them the first column, of that the last place.
+      b.conv("conv1", "x", 3, 6, "a")
+      for (name, value) in [("start", 0), ("end", -1), ("rows", 2)] {
+        b.constant(name, Tensor([Int64(value)]))
+      }
+      b.node("Slice", "crop", ["a", "start", "end", "rows"], "b")
+      b.node("LogSoftmax", "shares", ["b"], "c", ["axis": .int(2)])
+      b.constant("floor", Tensor(scalar: Float(-2)))
+      b.node("Max", "limit", ["c", "floor"], "d")
+      b.constant("first", Tensor(scalar: Int64(0)))
+      b.node("Gather", "column", ["d", "first"], "e", ["axis": .int(3)])
+      b.node("Transpose", "steps", ["e"], "f", ["perm": .ints([0, 2, 1])])
+      b.constant("last", Tensor(scalar: Int64(-1)))
+      b.node("Gather", "step", ["f", "last"], "g", ["axis": .int(-2)])
+      b.gemm("fc", "g", 6, 2, "y")
     case .attention: b.attention()
     case .recurrent:
       b.conv("conv1", "x", 3, 4, "a")
@@ -220,7 +255,10 @@ extension TopologyBuilder {
     node("MatMul", "scores", ["query.t", "key.t"], "s")
     constant("root", Tensor(scalar: Float(1.5)))
     node("Div", "scaled", ["s", "root"], "d")
-    node("Softmax", "shares", ["d"], "p", ["axis": .int(-1)])
+    constant("seen", Tensor((0..<18).map { $0 < 15 }, shape: [1, 1, 1, 18]))
+    constant("hidden", Tensor(scalar: Float(-1e4)))
+    node("Where", "mask", ["seen", "d", "hidden"], "e")
+    node("Softmax", "shares", ["e"], "p", ["axis": .int(-1)])
     node("MatMul", "mixed", ["p", "value.t"], "m")
     node("Transpose", "back", ["m"], "n", ["perm": .ints([0, 2, 1, 3])])
     node("Reshape", "join", ["n", "joined"], "j")

@@ -19,14 +19,21 @@ extension CouplingAnalysis {
     case "Conv": visitConv(index, node)
     case "Gemm": visitGemm(index, node)
     case "MatMul": visitMatMul(index, node)
-    case "BatchNormalization": visitBatchNormalization(index, node)
+    case "BatchNormalization", "InstanceNormalization": visitNormalization(index, node)
     case let op where Self.elementwise.contains(op): pass(node)
     case "MaxPool", "AveragePool", "LpPool", "GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool":
       if channels(node, input: 0, axis: 1) != nil { pass(node) }
     case "Resize", "Upsample", "Pad": visitResizing(node)
-    case "ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin": visitReduction(node)
+    case "ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceL2",
+      "ReduceSumSquare":
+      visitReduction(node)
+    case "Shape": visitShape(node)
+    case "Slice", "Split", "Gather": visitPick(node)
     case "QuantizeLinear", "DequantizeLinear": visitQuantization(index, node)
-    case "Add", "Sub", "Mul": visitArithmetic(index, node)
+    case "Add", "Sub", "Mul", "PRelu": visitArithmetic(index, node)
+    case let op where ["Max", "Min", "Sum"].contains(op) && node.inputs.count == 2:
+      visitArithmetic(index, node)
+    case "Where": visitChoice(index, node)
     case "Div":
       // What is divided by may become zero where a channel is masked.
       guard node.input(1).flatMap({ tracks[$0] }) == nil else {
@@ -37,7 +44,7 @@ extension CouplingAnalysis {
     case "Concat": visitConcat(index, node)
     case "Flatten", "Reshape", "Squeeze", "Unsqueeze": visitReshape(index, node)
     case "Transpose": visitTranspose(node)
-    case "Softmax": visitSoftmax(node)
+    case "Softmax", "LogSoftmax": visitSoftmax(node)
     case "Pow": visitPower(node)
     case "LSTM", "GRU", "RNN": visitRecurrence(index, node)
     case "LayerNormalization", "RMSNormalization", "GroupNormalization", "LpNormalization":
@@ -68,7 +75,12 @@ extension CouplingAnalysis {
     } else {
       output = union.make(shape[0])
       record(index, weight, axis: 0, .producer, output, isOrigin: true)
-      if group > 1 {
+      if group > 1, shape[1] == 1 {
+        union.freeze(
+          output,
+          "node \"\(node.displayName)\" (Conv) makes each of one channel of \"\(node.inputs[0])\", "
+            + "which must stay")
+      } else if group > 1 {
         let reason = "node \"\(node.displayName)\" (Conv) has \(group) groups of channels"
         union.freeze(output, reason)
         union.freeze(input ?? [], reason)
@@ -107,17 +119,6 @@ extension CouplingAnalysis {
     guard shape(node.outputs[0])[track.axis] == .fixed(track.channels.count) else {
       return freezeInputs(node, "may change how many there are")
     }
-    pass(node)
-  }
-
-  /// A reduction over other axes than that of the channels, which stay in place.
-  private mutating func visitReduction(_ node: Node) {
-    guard let value = node.input(0), let track = tracks[value] else { return }
-    let rank = shape(value).count
-    guard node.int("keepdims", default: 1) == 1,
-      let axes = node.ints("axes") ?? node.input(1).flatMap({ constants[$0]?.integers() }),
-      !axes.isEmpty, !axes.contains(where: { $0 == track.axis || $0 + rank == track.axis })
-    else { return freezeInputs(node, "reduces over its channels or drops axes") }
     pass(node)
   }
 
@@ -214,9 +215,9 @@ extension CouplingAnalysis {
     record(index, weight, axis: 2, .consumer, input)
   }
 
-  private mutating func visitBatchNormalization(_ index: Int, _ node: Node) {
+  private mutating func visitNormalization(_ index: Int, _ node: Node) {
     guard let channels = channels(node, input: 0, axis: 1) else { return }
-    for parameter in 1...4 {
+    for parameter in node.op == "BatchNormalization" ? 1...4 : 1...2 {
       guard let name = node.input(parameter), constants[name] != nil else {
         union.freeze(channels, "a parameter of node \"\(node.displayName)\" is computed")
         continue
@@ -239,8 +240,23 @@ extension CouplingAnalysis {
     pass(node)
   }
 
-  private mutating func visitArithmetic(_ index: Int, _ node: Node) {
-    let operands = [node.inputs[0], node.inputs[1]]
+  /// One of two values at each place, for all channels alike, as where a mask hides tokens.
+  private mutating func visitChoice(_ index: Int, _ node: Node) {
+    freeze(
+      node.inputs[0], "node \"\(node.displayName)\" (Where) reads its channels as conditions")
+    visitArithmetic(index, node, operands: 1...2)
+    guard let track = tracks[node.outputs[0]] else { return }
+    let condition = shape(node.inputs[0])
+    let axis = track.axis - (shape(node.outputs[0]).count - condition.count)
+    guard axis < 0 || condition[axis] == 1 else {
+      return freezeInputs(node, "chooses channel by channel")
+    }
+  }
+
+  private mutating func visitArithmetic(
+    _ index: Int, _ node: Node, operands places: ClosedRange<Int> = 0...1
+  ) {
+    let operands = places.map { node.inputs[$0] }
     let outputRank = shape(node.outputs[0]).count
     /// The track of an operand, counted in the output's axes.
     func aligned(_ value: String) -> ChannelTrack? {

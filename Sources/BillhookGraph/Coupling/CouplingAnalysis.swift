@@ -18,6 +18,8 @@ struct CouplingAnalysis {
   let graph: Graph
   let types: [String: ValueType]
   let constants: [String: Tensor]
+  /// The nodes that read each value.
+  let readers: [String: [Int]]
   var union = ChannelUnion()
   /// The channels of each value that has some; all others must keep their shape.
   var tracks: [String: ChannelTrack] = [:]
@@ -29,6 +31,7 @@ struct CouplingAnalysis {
     self.graph = graph
     types = try graph.inferTypes()
     constants = graph.constantTensors()
+    readers = graph.consumers()
     for index in graph.nodes.indices { visit(index) }
     for output in graph.outputs {
       freeze(output.name, "its channels are the graph output \"\(output.name)\"")
@@ -40,7 +43,6 @@ struct CouplingAnalysis {
   private mutating func settleSharedTensors() {
     var byTensor: OrderedDictionary<String, [Record]> = [:]
     for record in records { byTensor[record.tensor, default: []].append(record) }
-    let readers = graph.consumers()
     let outputs = Set(graph.outputs.map(\.name))
     for (tensor, records) in byTensor {
       for axis in Set(records.map(\.axis)).sorted() {
