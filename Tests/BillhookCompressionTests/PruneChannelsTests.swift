@@ -34,6 +34,20 @@ import Testing
     #expect(outcome.record.equivalence!.maximumDifference < 1e-5)
   }
 
+  @Test func `a network that gives integers alone is compared by what it makes them of`() throws {
+    var graph = Graph.smallChain()
+    graph.nodes.append(
+      Node(
+        "ArgMax", name: "choice", inputs: [graph.outputs[0].name], outputs: ["class"],
+        attributes: ["axis": .int(1)]))
+    graph.outputs = [ValueInfo("class", .int64, shape: nil)]
+    let outcome = try prune(graph, scorer: scorer("magnitude"), settings: settings(0.5))
+    #expect(outcome.graph.outputs.map(\.name) == ["class"])
+    #expect(outcome.graph.constant("conv1.weight")!.shape == [2, 1, 3, 3])
+    let equivalence = try #require(outcome.record.equivalence)
+    #expect(equivalence.outputRange > 0 && equivalence.maximumDifference < 1e-5)
+  }
+
   @Test func `masked and shrunk networks compute the same`() throws {
     for seed in 0..<4 as Range<UInt64> {
       let graph = Graph.smallResidual(seed: seed, width: 6)

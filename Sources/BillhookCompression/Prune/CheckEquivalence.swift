@@ -6,13 +6,15 @@ internal import OrderedCollections
 ///
 /// Both must compute the same: the largest difference of any output may be 1e-4 of the outputs'
 /// range (with 0 in it). More than rounding means that a channel was cut in one tensor and
-/// not in another.
+/// not in another. Of a network that gives integers alone, classes or the places of boxes, the numbers
+/// are compared that it makes them of.
 ///
 /// - Throws: ``CompressionError/notEquivalent(difference:range:samples:)``.
 func checkEquivalence(
   _ masked: Graph, _ shrunk: Graph, data: Dataset?, settings: PruneSettings,
   progress: (any ProgressReporting)?
 ) throws -> PruneRecord.Equivalence {
+  let (masked, shrunk) = (try masked.givingNumbers(), try shrunk.givingNumbers())
   // A cut that does not fit shows in every sample; more of them only cost time.
   let limit = 64
   let used = try data?.prefix(limit) ?? runnableInputs(masked, settings)
@@ -26,6 +28,34 @@ func checkEquivalence(
       difference: result.maximumDifference, range: result.outputRange, samples: used.count)
   }
   return result
+}
+
+extension Graph {
+  /// The graph with the last floating-point values in front of its outputs as outputs, where it has no
+  /// floating-point output.
+  fileprivate func givingNumbers() throws -> Graph {
+    guard !outputs.contains(where: { $0.elementType.isFloatingPoint }) else { return self }
+    let types = try inferTypes()
+    let producers = producers()
+    var open = outputs.map(\.name)
+    var seen = Set(open)
+    var found: [ValueInfo] = []
+    while let value = open.popLast() {
+      guard let index = producers[value] else { continue }
+      for input in nodes[index].inputs where seen.insert(input).inserted {
+        guard producers[input] != nil, constant(input) == nil else { continue }
+        if let type = types[input]?.elementType, type.isFloatingPoint {
+          found.append(ValueInfo(input, type, shape: nil))
+        } else {
+          open.append(input)
+        }
+      }
+    }
+    guard !found.isEmpty else { return self }
+    var result = self
+    result.outputs = found
+    return result
+  }
 }
 
 /// The share of the outputs' range by which masked and shrunk network may differ.
