@@ -23,6 +23,7 @@ struct ONNXDecoder {
       let found = rest.hasIrVersion ? "\(rest.irVersion)" : "nothing"
       throw malformed("the field \"ir_version\"", found, "a version of 1 or more")
     }
+    try FunctionInlining.inline(&rest, self)
     for function in rest.functions { try refuseExternalData(in: function.node) }
     for training in rest.trainingInfo {
       try refuseExternalData(in: training.initialization)

@@ -53,10 +53,16 @@ struct ONNXFault {
     10: ("doc_string", .text), 11: ("input", .message(valueInfo)),
     12: ("output", .message(valueInfo)), 13: ("value_info", .message(valueInfo)),
   ]
+  private static let function: Fields = [
+    1: ("name", .text), 4: ("input", .text), 5: ("output", .text), 6: ("attribute", .text),
+    7: ("node", .message(node)), 8: ("doc_string", .text), 10: ("domain", .text),
+    11: ("attribute_proto", .message(attribute)), 13: ("overload", .text),
+    14: ("metadata_props", .message(strings)),
+  ]
   private static let model: Fields = [
     2: ("producer_name", .text), 3: ("producer_version", .text), 4: ("domain", .text),
     6: ("doc_string", .text), 7: ("graph", .message(graph)),
-    14: ("metadata_props", .message(strings)),
+    14: ("metadata_props", .message(strings)), 25: ("functions", .message(function)),
   ]
 
   /// Walks one message; true when the fault was found in it.

@@ -5,7 +5,9 @@ internal import SwiftProtobuf
 
 /// ONNX models as files and as bytes.
 ///
-/// What ``Graph`` does not model (unknown fields, functions, annotations, denotations, subgraphs)
+/// Functions that the model defines for itself are put in the place of their calls.
+///
+/// What ``Graph`` does not model (unknown fields, annotations, denotations, functions without calls)
 /// travels through it as opaque bytes: each protobuf message loses the fields that are modelled and
 /// the rest is kept, to be completed again by encoding. Reading, writing and reading again gives
 /// the same graph; tensors are always written as raw bytes.
