@@ -12,7 +12,15 @@ struct ONNXDecoder {
   /// Where the files of external data lie; nil for bytes in memory, which have none.
   let external: ExternalData?
   /// What the places of an ``ONNXOutline`` are in; nil where raw data are in their messages.
-  let weights: Storage?
+  var weights: Storage?
+  let sparseBudget = SparseBudget()
+
+  /// For messages that an outline leaves as they are.
+  var ofWholeMessages: ONNXDecoder {
+    var decoder = self
+    decoder.weights = nil
+    return decoder
+  }
 
   func graph(_ model: Onnx_ModelProto) throws(FormatError) -> Graph {
     var rest = model
@@ -45,8 +53,7 @@ struct ONNXDecoder {
   /// A subgraph; what is not modelled stays in its opaque bytes.
   private func subgraph(_ proto: Onnx_GraphProto) throws(FormatError) -> Graph {
     var rest = proto
-    var graph = try ONNXDecoder(path: path, external: external, weights: nil)
-      .graph(&rest, isNested: true)
+    var graph = try ofWholeMessages.graph(&rest, isNested: true)
     graph.opsets = [:]
     graph.opaque = rest.restBytes
     return graph
@@ -154,9 +161,17 @@ extension ONNXDecoder {
       source.initializer[index] = Onnx_TensorProto()
     }
     source.initializer = []
-    for sparse in source.sparseInitializer {
-      try refuseExternalData(sparse.values, at: "sparse initializer \"\(sparse.values.name)\"")
+    for (index, sparse) in source.sparseInitializer.enumerated() {
+      let name = sparse.values.name
+      guard !name.isEmpty else {
+        throw malformed("sparse initializer \(index)", "no name", "a name")
+      }
+      guard initializers[name] == nil else {
+        throw malformed("sparse initializer \"\(name)\"", "the name twice", "it once")
+      }
+      initializers[name] = try initializer(sparse, at: "sparse initializer \"\(name)\"")
     }
+    source.sparseInitializer = []
     return initializers
   }
 
@@ -165,10 +180,9 @@ extension ONNXDecoder {
   private func takeInputs(
     _ source: inout Onnx_GraphProto, into graph: inout Graph, isNested: Bool
   ) throws(FormatError) {
-    let sparse = Set(source.sparseInitializer.map { $0.values.name })
     var places: [Onnx_ValueInfoProto] = []
     for input in source.input {
-      if graph.initializers[input.name] != nil || sparse.contains(input.name) {
+      if graph.initializers[input.name] != nil {
         places.append(input)
       } else {
         graph.inputs.append(try valueInfo(input, "input", isNested: isNested))
@@ -281,8 +295,17 @@ extension ONNXDecoder {
     for source in proto.attribute {
       let location = "attribute \"\(source.name)\" of node \"\(node.displayName)\""
       guard !source.name.isEmpty else { throw malformed(location, "no name", "a name") }
-      guard node.attributes[source.name] == nil else {
+      // The other name for the tensor of a Constant, which becomes dense.
+      let isSparse =
+        source.name == "sparse_value" && source.hasSparseTensor && node.op == "Constant"
+        && FunctionName.canonical(node.domain).isEmpty
+      let name = isSparse ? "value" : source.name
+      guard node.attributes[name] == nil else {
         throw malformed(location, "the name twice", "it once")
+      }
+      if isSparse {
+        node.attributes[name] = .tensor(try initializer(source.sparseTensor, at: location))
+        continue
       }
       var attributeRest = source
       node.attributes[source.name] = try attribute(&attributeRest, at: location)

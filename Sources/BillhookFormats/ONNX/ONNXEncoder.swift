@@ -32,9 +32,7 @@ struct ONNXEncoder {
     var target = rest
     if !graph.name.isEmpty { target.name = graph.name }
     if !graph.docString.isEmpty { target.docString = graph.docString }
-    target.input = try inputs(
-      of: graph, rest: target.input,
-      sparse: Set(target.sparseInitializer.map { $0.values.name }))
+    target.input = try inputs(of: graph, rest: target.input)
     for output in graph.outputs { target.output.append(try valueInfo(output)) }
     target.valueInfo = try valueInfos(of: graph, rest: target.valueInfo)
     for (name, initializer) in graph.initializers {
@@ -82,7 +80,7 @@ struct ONNXEncoder {
   }
 
   private func inputs(
-    of graph: Graph, rest: [Onnx_ValueInfoProto], sparse: Set<String>
+    of graph: Graph, rest: [Onnx_ValueInfoProto]
   ) throws(FormatError) -> [Onnx_ValueInfoProto] {
     var result: [Onnx_ValueInfoProto] = []
     var trueInputs = graph.inputs[...]
@@ -91,8 +89,6 @@ struct ONNXEncoder {
         if let input = trueInputs.popFirst() { result.append(try valueInfo(input)) }
       } else if let tensor = graph.initializers[entry.name]?.tensor {
         setType(of: &entry, tensor.elementType, tensor.shape.map { .fixed($0) })
-        result.append(entry)
-      } else if sparse.contains(entry.name) {
         result.append(entry)
       }
     }
