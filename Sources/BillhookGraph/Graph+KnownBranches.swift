@@ -53,7 +53,7 @@ extension Graph {
     }
   }
 
-  private mutating func renameDefinition(of old: String, to new: String) {
+  mutating func renameDefinition(of old: String, to new: String) {
     if let initializer = initializers.removeValue(forKey: old) { initializers[new] = initializer }
     for index in nodes.indices {
       nodes[index].outputs = nodes[index].outputs.map { $0 == old ? new : $0 }

@@ -67,6 +67,20 @@ extension Graph {
   }
 }
 
+extension Graph {
+  /// A network without subgraphs as exporters write it in another floating-point type: constants,
+  /// inputs and outputs.
+  public func stored(as type: ElementType) -> Graph {
+    var result = self
+    for (name, initializer) in initializers {
+      result.initializers[name]!.tensor = initializer.tensor.converted(to: type)
+    }
+    for index in inputs.indices { result.inputs[index].elementType = type }
+    for index in outputs.indices { result.outputs[index].elementType = type }
+    return result
+  }
+}
+
 extension Tensor {
   /// Random floats in 0.5..<1.5, the same for the same seed and name.
   public static func positive(_ shape: [Int], seed: UInt64, _ name: String = "") -> Tensor {
