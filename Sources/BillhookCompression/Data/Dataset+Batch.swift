@@ -3,7 +3,8 @@ public import BillhookTensor
 internal import OrderedCollections
 
 extension Dataset {
-  /// Network inputs for some samples: float32, normalised, `[indices.count, ...]` each.
+  /// Network inputs for some samples: normalised, `[indices.count, ...]` each, float32 or what the
+  /// network wants.
   ///
   /// - Parameters:
   ///   - indices: Samples, in 0..<``count``; repetitions are allowed.
@@ -15,6 +16,11 @@ extension Dataset {
   ) -> [String: Tensor] {
     var result: [String: Tensor] = [:]
     for (name, source) in inputs {
+      defer {
+        if let type = elementTypes[name], let tensor = result[name], tensor.elementType != type {
+          result[name] = tensor.converted(to: type)
+        }
+      }
       let place = places[name]
       if place == .whole {
         result[name] = source

@@ -20,6 +20,9 @@ public struct Dataset: Sendable {
   /// its first axis.
   private(set) var places: [String: Place] = [:]
 
+  /// The floating-point types other than float32 that a network wants inputs in.
+  private(set) var elementTypes: [String: ElementType] = [:]
+
   /// Where an input has its samples.
   enum Place: Equatable, Sendable {
     /// Along another axis.
@@ -72,7 +75,8 @@ public struct Dataset: Sendable {
 
   private init(
     name: String, inputs: OrderedDictionary<String, Tensor>, labels: [Int32]?,
-    normalization: Normalization?, count: Int, places: [String: Place]
+    normalization: Normalization?, count: Int, places: [String: Place],
+    elementTypes: [String: ElementType]
   ) {
     self.name = name
     self.inputs = inputs
@@ -80,6 +84,7 @@ public struct Dataset: Sendable {
     self.normalization = normalization
     self.count = count
     self.places = places
+    self.elementTypes = elementTypes
   }
 
   public var isLabelled: Bool { labels != nil }
@@ -90,7 +95,7 @@ public struct Dataset: Sendable {
     return Dataset(
       name: name, inputs: inputs.mapValues { $0.shape.first == count ? $0.rows(0..<kept) : $0 },
       labels: labels.map { Array($0.prefix(kept)) }, normalization: normalization, count: kept,
-      places: places)
+      places: places, elementTypes: elementTypes)
   }
 
   /// `limit` samples drawn without repetition, in ascending order, by a seed; all of them when
@@ -116,6 +121,7 @@ public struct Dataset: Sendable {
   public func fitted(to graph: Graph) throws(CompressionError) -> Dataset {
     var fitted: OrderedDictionary<String, Tensor> = [:]
     var places: [String: Place] = [:]
+    var elementTypes: [String: ElementType] = [:]
     let single = graph.inputs.count == 1 && inputs.count == 1
     var count = count
     if let first = graph.inputs.first,
@@ -137,8 +143,11 @@ public struct Dataset: Sendable {
       }
       if !input.elementType.isFloatingPoint {
         tensor = tensor.asInteger(input.elementType)
-      } else if tensor.elementType.isFloatingPoint, tensor.elementType != input.elementType {
-        tensor = tensor.converted(to: input.elementType)
+      } else {
+        // Batches are normalised in float32, and converted then; float64 would lose digits by that.
+        let isKept = tensor.elementType == .float64 && input.elementType == .float64
+        if tensor.elementType.isFloatingPoint, !isKept { tensor = tensor.asFloat32() }
+        if input.elementType != .float32 { elementTypes[input.name] = input.elementType }
       }
       if let (placed, place) = placed(tensor, as: input, in: graph, count: count) {
         places[input.name] = place
@@ -154,7 +163,7 @@ public struct Dataset: Sendable {
     }
     var result = Dataset(
       name: name, inputs: fitted, labels: labels, normalization: normalization, count: count,
-      places: places)
+      places: places, elementTypes: elementTypes)
     if normalization == nil, fitted.values.contains(where: { $0.elementType == .uint8 }) {
       result.normalization = try Normalization(metadataOf: graph)
     }

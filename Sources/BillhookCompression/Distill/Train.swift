@@ -8,8 +8,11 @@ internal import BillhookTensor
 /// The samples of each epoch are shuffled by (seed, epoch); those that do not fill a last batch are
 /// left out of that epoch.
 ///
+/// A network with weights of another type is trained in float32, and its weights are rounded to their
+/// type at the end.
+///
 /// - Parameters:
-///   - graph: The loss sees one of its outputs as rows of logits: a row a sample of `[N, classes]`, a
+///   - network: The loss sees one of its outputs as rows of logits: a row a sample of `[N, classes]`, a
 ///     row a position of `[N, positions, classes]`, a row a pixel of `[N, classes, H, W]`.
 ///   - teacher: Recorded outputs, the rows of a sample and view; nil to train on labels alone.
 ///   - features: The teacher itself, for a loss that compares tensors inside of the networks.
@@ -21,12 +24,13 @@ internal import BillhookTensor
 ///   loss or a trained weight is not finite, or when a kept zero has changed; `RuntimeError`,
 ///   `PluginError`.
 public func train(
-  _ graph: Graph, loss: Loss, settings: TrainSettings, data: Dataset,
+  _ network: Graph, loss: Loss, settings: TrainSettings, data: Dataset,
   teacher: (any TeacherOutputs)? = nil, features: FeatureTeacher? = nil,
   progress: (any ProgressReporting)? = nil, checkpoints: (any TrainingCheckpoints)? = nil,
   quantizer: Quantizer? = nil
 ) throws -> TrainOutcome {
   try settings.check()
+  let graph = try network.inFloat32()
   let rounding = try quantizer.map { try FakeQuantization(graph, quantizer: $0) }
   // The ranges that rounding follows are not in a checkpoint, and the bytes must not depend on one.
   let checkpoints = rounding == nil ? checkpoints : nil
@@ -64,6 +68,8 @@ public func train(
     usedTeacher: teacher != nil, views: views.count, keptZeros: zeros.record,
     features: features?.pairs.map { "\($0.student)=\($0.teacher)" },
     roundedValues: rounding?.substitutions.count, output: compared.name)
+  let otherTypes = network.otherWeightTypes
+  record.weightTypes = otherTypes.isEmpty ? nil : otherTypes.map { "\($0)" }
   var result = graph
   if let latest = checkpoints?.latest(), latest.epochs.count < settings.epochs,
     try plan.restore(latest.state)
@@ -137,6 +143,12 @@ public func train(
   }
   try plan.store(into: &result)
   try result.requireFinite(since: graph, rate: settings.schedule.base)
+  if !otherTypes.isEmpty {
+    let trained = result
+    result = network
+    result.takeConstants(of: trained, since: graph)
+    try result.requireFinite(since: network, rate: settings.schedule.base)
+  }
   try zeros.check(result)
   return TrainOutcome(graph: result, record: record)
 }

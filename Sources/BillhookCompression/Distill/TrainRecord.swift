@@ -37,6 +37,9 @@ public struct TrainRecord: Sendable, Codable, Equatable {
   public var roundedValues: Int?
   /// The output that the loss looked at.
   public var output: String?
+  /// The types other than float32 of the weights, which were trained in float32 and rounded to their
+  /// type at the end; nil when there are none.
+  public var weightTypes: [String]?
   /// Rows that the loss saw of each sample; nil for one.
   public var rowsPerSample: Int?
 }

@@ -45,8 +45,8 @@ struct ComparedOutput: Equatable {
       let node = graph.nodes[index]
       guard node.domain.isEmpty else { break }
       switch node.op {
-      case "Identity", "Squeeze", "Unsqueeze":
-        if node.op != "Identity" { keepsAxes = false }
+      case "Identity", "Cast", "Squeeze", "Unsqueeze":
+        if ["Squeeze", "Unsqueeze"].contains(node.op) { keepsAxes = false }
         value = input
         continue walk
       case "Sigmoid":

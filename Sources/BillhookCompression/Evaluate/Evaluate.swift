@@ -132,8 +132,14 @@ private func binaryCrossEntropy(_ probability: Float, label: Int) -> Double {
 extension Graph {
   /// True when the first output is made by Softmax.
   var endsInSoftmax: Bool {
-    guard let output = outputs.first?.name else { return false }
-    return nodes.contains { $0.op == "Softmax" && $0.outputs.contains(output) }
+    guard var value = outputs.first?.name else { return false }
+    let producers = producers()
+    while let index = producers[value], ["Cast", "Identity"].contains(nodes[index].op),
+      let input = nodes[index].input(0)
+    {
+      value = input
+    }
+    return producers[value].map { nodes[$0].op == "Softmax" } ?? false
   }
 }
 

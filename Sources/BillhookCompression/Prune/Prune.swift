@@ -106,6 +106,8 @@ extension Scorer {
   ) throws -> [LayerStatistics] {
     let needs = descriptor.needs.subtracting(.previousMask)
     if needs.isEmpty { return [LayerStatistics](repeating: .init(), count: layers.count) }
+    // Statistics are float32, and so is what training computes. Names stay.
+    let graph = try graph.inFloat32()
     guard let data else {
       throw CompressionError.dataNeededByScorer(plugin: descriptor.id, statistics: needs.names)
     }

@@ -12,12 +12,14 @@ internal import BillhookTensor
 /// instead of a running one.
 ///
 /// - Returns: The number of samples used; 0 when the network has no batch norm in
-///   float32.
+///   a type that its weights have.
 func reestimateBatchNorm(
-  _ graph: inout Graph, data: Dataset, settings: PruneSettings,
+  _ network: inout Graph, data: Dataset, settings: PruneSettings,
   progress: (any ProgressReporting)?
 ) throws -> Int {
   // Training computes in float32, and measures in it.
+  let graph = try network.inFloat32()
+  let data = try data.fitted(to: graph)
   let isMeasurable = graph.nodes.contains { node in
     node.op == "BatchNormalization"
       && node.input(1).flatMap { graph.constant($0) }?.elementType == .float32
@@ -38,7 +40,9 @@ func reestimateBatchNorm(
       data.batch(chosen), momentum: Float(Double(batch) / Double(batch + 1)))
     progress?.advance((batch + 1) * batchSize, detail: "")
   }
-  try plan.store(into: &graph)
+  var measured = graph
+  try plan.store(into: &measured)
+  network.takeConstants(of: measured, since: graph)
   progress?.end("")
   return batches * batchSize
 }

@@ -9,7 +9,7 @@ internal import OrderedCollections
 public func checkQuantization(_ graph: Graph, settings: QuantizeSettings) throws {
   try settings.check()
   guard try graph.recordIfQuantizedAlready(settings) == nil else { return }
-  _ = try graph.reachingWeights().raisedOpset()
+  _ = try graph.inFloat32().reachingWeights().raisedOpset()
   let layers = try graph.quantizationObstacles(settings)
   let isOpen = layers.contains { $0.reason == nil && settings.layers.matches($0.layer) }
   guard isOpen || layers.isEmpty else {
@@ -26,7 +26,7 @@ extension Graph {
   public func quantizationObstacles(
     _ settings: QuantizeSettings
   ) throws -> [(layer: String, reason: String?)] {
-    let graph = try reachingWeights()
+    let graph = try inFloat32().reachingWeights()
     let candidates = try graph.weightedLayers()
     let done = graph.quantizedAlready.map {
       (layer: $0.displayName, reason: Optional("it is quantized already"))

@@ -6,7 +6,8 @@ internal import BillhookTensor
 ///
 /// The result is an ONNX network that stock runtimes run: QuantizeLinear and DequantizeLinear pairs
 /// (static and weight-only), or the integer operators (dynamic). Names and types of inputs and
-/// outputs stay.
+/// outputs stay. What does not become integers of a network in float16, bfloat16 or float64 becomes
+/// float32.
 ///
 /// - Parameters:
 ///   - quantizer: Decides how each tensor is stored and makes scales and integers.
@@ -22,7 +23,7 @@ public func quantize(
   if let record = try graph.recordIfQuantizedAlready(settings) {
     return QuantizeOutcome(graph: graph, record: record)
   }
-  let raised = try graph.reachingWeights().raisedOpset()
+  let raised = try graph.inFloat32().reachingWeights().raisedOpset()
   let (folded, names) = settings.mode == .weightOnly ? (raised, []) : raised.foldingBatchNorms()
   var stage = try QuantizationStage(folded, quantizer: quantizer, settings: settings)
   stage.record.foldedBatchNorms = names
@@ -33,6 +34,13 @@ public func quantize(
   case .static: try stage.makeStatic(data: data!, progress: progress)
   case .dynamic: stage.makeDynamic()
   case .weightOnly: try stage.makeWeightOnly()
+  }
+  let otherTypes = graph.otherWeightTypes
+  if !otherTypes.isEmpty {
+    stage.graph = stage.graph.castingInputsAndOutputs(as: graph)
+    stage.record.warnings.append(
+      "The network has weights in \(otherTypes.map { "\($0)" }.joined(separator: " and ")): what did "
+        + "not become integers is float32 now. Its inputs and outputs keep their types.")
   }
   try stage.graph.verify()
   return QuantizeOutcome(graph: stage.graph, record: stage.record)

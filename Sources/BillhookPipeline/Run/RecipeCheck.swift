@@ -210,7 +210,9 @@ struct RecipeCheck {
       }
       if let graph, !needs.isDisjoint(with: .gradients) {
         do {
-          if graph.fixesSamples { _ = try TrainingPlan(graph, batchSize: 1, optimizer: .sgd()) }
+          if graph.fixesSamples {
+            _ = try TrainingPlan(graph.inFloat32(), batchSize: 1, optimizer: .sgd())
+          }
         } catch {
           note(
             "\(path).scorer",

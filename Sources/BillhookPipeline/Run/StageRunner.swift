@@ -105,11 +105,14 @@ struct StageRunner {
       warnings: Self.notes(outcome.record, of: graph), teacherWasRecorded: isReused)
   }
 
-  /// Says which of several outputs was looked at.
+  /// Says which of several outputs was looked at, and which weights were rounded.
   private static func notes(_ record: TrainRecord, of graph: Graph) -> [String] {
-    guard graph.outputs.count > 1, let output = record.output else { return [] }
+    let rounded = (record.weightTypes ?? []).map {
+      "The weights in \($0) were trained in float32, and rounded to \($0) at the end."
+    }
+    guard graph.outputs.count > 1, let output = record.output else { return rounded }
     let others = graph.outputs.map(\.name).filter { $0 != output }.map { "\"\($0)\"" }
-    return [
+    return rounded + [
       "The loss looked at the output \"\(output)\" alone. --network-output (in a recipe "
         + "network_output) chooses another one: \(others.joined(separator: ", "))."
     ]
