@@ -153,7 +153,8 @@ extension Graph {
         op: node.op, node: node.displayName, found: node.inputs.count,
         expected: definition.inputCount)
     }
-    let outputCount = node.outputs.first == "" ? 0 : node.outputs.count
+    // One that is left out keeps its place, but not all of them may be.
+    let outputCount = node.outputs.allSatisfy(\.isEmpty) ? 0 : node.outputs.count
     guard definition.outputCount.contains(outputCount) else {
       throw .wrongOutputCount(
         op: node.op, node: node.displayName, found: outputCount,

@@ -14,6 +14,9 @@ public enum GraphError: Error, Equatable, Sendable {
     op: String, node: String, attribute: String, found: String, expected: String)
   case wrongAttributeValue(
     op: String, node: String, attribute: String, found: String, expected: String)
+  /// `role` is ONNX's name for the input, such as starts.
+  case wrongInputValue(
+    op: String, node: String, value: String, role: String, found: String, expected: String)
 
   // How nodes and values hang together.
   case duplicateValue(name: String, first: String, second: String)
@@ -61,7 +64,7 @@ extension GraphError: CustomStringConvertible {
     case .unsupportedOperator(let op, let domain, let node, let supported):
       """
       Node "\(node)" uses the operator "\(domain.isEmpty ? op : "\(domain).\(op)")", which is not \
-      supported. Supported: \(supported.joined(separator: ", ")).
+      supported.\(Self.suggestion(op, supported)) docs/onnx-support.md lists the operators that are.
       """
     case .unsupportedOpset(let found, let supported):
       """
@@ -88,6 +91,10 @@ extension GraphError: CustomStringConvertible {
       """
     case .wrongAttributeValue(let op, let node, let attribute, let found, let expected):
       "Attribute \"\(attribute)\" of node \"\(node)\" (\(op)) is \(found), expected \(expected)."
+    case .wrongInputValue(let op, let node, let value, let role, let found, let expected):
+      """
+      Input "\(value)" (\(role)) of node "\(node)" (\(op)) is \(found), expected \(expected).
+      """
     default: structureDescription
     }
   }
@@ -211,6 +218,11 @@ extension GraphError: CustomStringConvertible {
       "The subgraph \"\(attribute)\" of node \"\(node)\" (\(op)) cannot be run: \(reason)"
     default: preconditionFailure("every case has a sentence")
     }
+  }
+
+  private static func suggestion(_ op: String, _ supported: [String]) -> String {
+    let near = nearestNames(to: op, in: supported).map { "\"\($0)\"" }
+    return near.isEmpty ? "" : " Did you mean \(near.joined(separator: " or "))?"
   }
 
   private static func count(_ number: Int, _ noun: String) -> String {

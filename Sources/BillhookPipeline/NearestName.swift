@@ -1,4 +1,4 @@
-internal import BillhookPlugins
+internal import BillhookTensor
 
 /// ` Did you mean "X"?`, or nothing.
 func suggestion(for word: String, in candidates: [String]) -> String {

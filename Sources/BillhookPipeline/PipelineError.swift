@@ -145,7 +145,8 @@ public enum PipelineError: Error, Equatable, CustomStringConvertible {
     case .inputShape(let input, let found, let expected):
       """
       The array for the input "\(input)" has the shape \(found), but \
-      [\(expected.joined(separator: ", "))] is needed.
+      [\(expected.joined(separator: ", "))] is needed\
+      \(found.first == 0 ? ", with at least one sample" : "").
       """
     case .batchesDiffer(let first, let firstCount, let second, let secondCount):
       """

@@ -1,4 +1,5 @@
 internal import BillhookSDK
+internal import BillhookTensor
 
 /// Checks one given value against its declaration.
 struct ParameterCheck {

@@ -1,4 +1,5 @@
 internal import BillhookSDK
+internal import BillhookTensor
 
 /// A loaded plugin: a factory of instances.
 ///

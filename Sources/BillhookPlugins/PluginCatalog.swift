@@ -1,3 +1,4 @@
+internal import BillhookTensor
 internal import Foundation
 internal import Synchronization
 

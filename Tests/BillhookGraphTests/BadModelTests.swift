@@ -72,7 +72,7 @@ import Testing
         "d": Tensor([Int64(0)]),
       ], [:],
       """
-      Attribute "starts" of node "node" (Slice) is [0], expected as many as ends [3], axes [0] and \
+      Input "a" (starts) of node "node" (Slice) is [0], expected as many as ends [3], axes [0] and \
       steps [0], and no step of 0.
       """),
   ]

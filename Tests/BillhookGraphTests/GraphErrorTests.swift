@@ -15,12 +15,18 @@ import Testing
     #expect(error?.description == sentence, sourceLocation: sourceLocation)
   }
 
-  @Test func `an unknown operator is named with its node and those that work`() {
+  @Test func `an unknown operator is named with its node, and with those of like names`() {
     expectError(
-      .testing("StringNormalizer", ["N", 3]),
+      .testing("TfIdfVectorizer", ["N", 3]),
       """
-      Node "node" uses the operator "StringNormalizer", which is not supported. \
-      Supported: \(Graph.supportedOperators.joined(separator: ", ")).
+      Node "node" uses the operator "TfIdfVectorizer", which is not supported. \
+      docs/onnx-support.md lists the operators that are.
+      """)
+    expectError(
+      .testing("Rleu", ["N", 3]),
+      """
+      Node "node" uses the operator "Rleu", which is not supported. Did you mean "Relu" or "Celu" \
+      or "Elu"? docs/onnx-support.md lists the operators that are.
       """)
     var foreign = Graph.testing("Relu", ["N"])
     foreign.nodes[0].domain = "com.example"
@@ -29,6 +35,36 @@ import Testing
       error
         == .unsupportedOperator(
           op: "Relu", domain: "com.example", node: "node", supported: Graph.supportedOperators))
+  }
+
+  @Test func `a first output may be left out, but not all of them`() throws {
+    var graph = Graph.testing(
+      inputs: ["x": [4, 3]],
+      [
+        Node(
+          "Split", name: "split", inputs: ["x"], outputs: ["", "y"], attributes: ["axis": .int(0)])
+      ])
+    try graph.verify()
+    let x = Tensor.counting([4, 3])
+    let values = try ReferenceEvaluator.run(graph, ["x": x])
+    #expect(values["y"]?.floats() == [7, 8, 9, 10, 11, 12])
+    graph.nodes[0].outputs = ["", ""]
+    graph.outputs[0].name = "x"
+    expectError(graph, "Node \"split\" (Split) has 0 outputs, expected at least 1.")
+  }
+
+  @Test func `a wrong value of an input is not called an attribute's`() {
+    let graph = Graph.testing(
+      "Range", [],
+      ["limit": Tensor(scalar: 4 as Float), "step": Tensor(scalar: 0 as Float)])
+    var constant = graph
+    constant.inputs = []
+    constant.initializers["x"] = Initializer(Tensor(scalar: 1 as Float))
+    expectError(
+      constant,
+      """
+      Input "step" (delta) of node "node" (Range) is 0.0, expected fewer than 2^40 steps.
+      """)
   }
 
   @Test func `an operator set of the future is refused`() {

@@ -1,4 +1,5 @@
 internal import BillhookTensor
+internal import OrderedCollections
 
 /// A node together with what is known about its inputs.
 struct NodeContext {
@@ -102,9 +103,28 @@ extension NodeContext {
     }
   }
 
+  /// An error about an attribute, or about the input that has its place in later operator sets.
   func wrongAttribute(_ key: String, _ found: some Any, expected: String) -> GraphError {
-    .wrongAttributeValue(
+    if node.attributes[key] == nil, let index = Self.inputIndex(of: key, op: op),
+      let value = node.input(index)
+    {
+      return .wrongInputValue(
+        op: op, node: name, value: value, role: key, found: "\(found)", expected: expected)
+    }
+    return .wrongAttributeValue(
       op: op, node: name, attribute: key, found: "\(found)", expected: expected)
+  }
+
+  private static func inputIndex(of key: String, op: String) -> Int? {
+    switch key {
+    case "pads", "repeats", "split", "starts", "k": 1
+    case "delta", "ends": 2
+    case "axes": ["Pad", "Slice"].contains(op) ? 3 : 1
+    case "steps": 4
+    case "axis": op == "CumSum" ? 1 : op == "DFT" ? 2 : nil
+    case "trip count": 0
+    default: nil
+    }
   }
 
   /// An axis attribute in `-rank..<rank`, or up to `rank` when `allowingEnd`, counted from the

@@ -1,4 +1,5 @@
 internal import BillhookPlugins
+internal import BillhookTensor
 
 /// Reads the keys of one mapping against its section of the vocabulary.
 ///

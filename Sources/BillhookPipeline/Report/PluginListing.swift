@@ -1,4 +1,5 @@
 public import BillhookPlugins
+internal import BillhookTensor
 
 /// A plugin's description for people and programs.
 public struct PluginListing: Sendable, Codable, Equatable {

@@ -1,3 +1,4 @@
+internal import BillhookTensor
 internal import CLibDW
 internal import Glibc
 

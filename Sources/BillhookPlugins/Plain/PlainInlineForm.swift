@@ -1,3 +1,5 @@
+internal import BillhookTensor
+
 /// Reads a plain function that is written where a plugin's name stands:
 ///
 ///     ffi:LIBRARY:SIGNATURE[|BINDING,BINDING,...][;KEY=VALUE...]

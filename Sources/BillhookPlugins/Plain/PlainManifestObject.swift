@@ -1,3 +1,4 @@
+internal import BillhookTensor
 internal import Foundation
 
 /// One object of a manifest; every mistake names its place.

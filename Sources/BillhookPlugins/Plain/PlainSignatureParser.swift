@@ -1,3 +1,5 @@
+internal import BillhookTensor
+
 /// Reads a declaration of one C function, as `float fabsf(float)`.
 ///
 ///     signature = result NAME "(" [ "void" | parameter { "," parameter } ] ")"

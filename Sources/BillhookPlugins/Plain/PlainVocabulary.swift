@@ -1,3 +1,5 @@
+internal import BillhookTensor
+
 /// A tensor that a binding can name.
 enum PlainTensor: Int, Sendable, CaseIterable {
   case weight, grad, mask

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import BillhookPlugins
+@testable import BillhookTensor
 
 @Suite struct NearestNameTests {
   @Test(arguments: [
