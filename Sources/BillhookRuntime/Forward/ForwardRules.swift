@@ -68,7 +68,11 @@ enum ForwardRules {
 
   /// False for the forms of an operator that its rule does not know.
   static func takes(_ node: Node, opset: Int) -> Bool {
-    switch node.op {
+    // All rules make the first output but those of operators that often leave it out.
+    if node.outputs.first == "", !recurrentOperators.contains(node.op), node.op != "Split" {
+      return false
+    }
+    return switch node.op {
     case "BatchNormalization": !node.isTrainingBatchNorm(opset: opset)
     // The third input can switch training on.
     case "Dropout": node.input(2) == nil
