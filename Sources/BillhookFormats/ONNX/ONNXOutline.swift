@@ -5,9 +5,12 @@ internal import Foundation
 /// The protobuf library copies each field of bytes, and weights are most of a model. So the raw data
 /// of the graph's initializers, and of tensors that are attributes of its nodes, are replaced by the
 /// place where they lie before the library reads the model; from there each goes into its tensor in
-/// one step. What lies in subgraphs stays as it is.
+/// one step. What lies in subgraphs stays as it is, and so does a model with functions of its own,
+/// whose tensors go into the graph with their calls.
 struct ONNXOutline {
   private(set) var bytes: [UInt8] = []
+
+  private static let functionField: UInt64 = 25
 
   /// What the fields of a message are, as far as they are on the way to weights.
   private enum Level {
@@ -25,8 +28,8 @@ struct ONNXOutline {
     }
   }
 
-  /// - Returns: nil for bytes that are no protobuf message, or one with fields of a kind that ONNX
-  ///   does not use.
+  /// - Returns: nil for a model with functions of its own, for bytes that are no protobuf message, and
+  ///   for one with fields of a kind that ONNX does not use.
   init?(of model: UnsafeRawBufferPointer) {
     guard outline(model, 0..<model.count, .model) else { return nil }
   }
@@ -60,7 +63,8 @@ struct ONNXOutline {
         content = cursor.position..<cursor.position + Int(length)
       default: return false
       }
-      guard content.upperBound <= range.upperBound else { return false }
+      let isFunction = level == .model && tag >> 3 == Self.functionField
+      guard content.upperBound <= range.upperBound, !isFunction else { return false }
       cursor.position = content.upperBound
       guard tag & 7 == 2, let inner = level.inner(tag >> 3) else {
         bytes += model[start..<content.upperBound]
