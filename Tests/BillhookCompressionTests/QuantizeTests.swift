@@ -240,6 +240,7 @@ import Testing
     var graph = Graph.smallChain()
     graph.nodes.append(
       Node("Relu", name: "other", inputs: ["fc.weight"], outputs: ["other.out"]))
+    graph.outputs.append(ValueInfo("other.out", shape: nil))
     let record = try quantize(
       graph, quantizer: quantizer(), settings: QuantizeSettings(mode: .weightOnly)
     ).record

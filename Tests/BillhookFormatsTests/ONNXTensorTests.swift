@@ -195,7 +195,9 @@ internal import Testing
     }
     // complex64, which is no element type here, and an attribute that refers to a function's.
     for model in [bytes(type: 14, nil), bytes(type: 11, "outer")] {
-      #expect(try ONNXFile.encode(ONNXFile.decode(model, name: "m.onnx")) == model)
+      let written = try ONNXFile.encode(ONNXFile.decode(model, name: "m.onnx"))
+      #expect(written.contains(raw))
+      #expect(try ONNXFile.encode(ONNXFile.decode(written, name: "m.onnx")) == written)
     }
   }
 

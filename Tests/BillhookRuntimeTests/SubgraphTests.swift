@@ -151,7 +151,7 @@ import Testing
     }
     #expect(
       error?.description == """
-        Attribute "trip count" of node "loop" (Loop) is 4611686018427387904, expected at most \
+        Input "count" (trip count) of node "loop" (Loop) is 4611686018427387904, expected at most \
         16777216.
         """)
   }

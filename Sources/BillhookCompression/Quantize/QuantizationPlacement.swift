@@ -49,7 +49,7 @@ struct QuantizationPlacement {
         if let output = node.outputs.first, quantized.contains(output) { insert(node.input(0)) }
       case "Add", "Concat":
         let isConstant = node.inputs.contains { !activations.contains($0) }
-        if !isConstant, isQuantized(node) { node.inputs.forEach { insert($0) } }
+        if !isConstant, isQuantized(node) { for input in node.inputs { insert(input) } }
       default: break
       }
     }
