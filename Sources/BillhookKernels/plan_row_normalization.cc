@@ -1,8 +1,30 @@
-// Layer normalisation.
+// Layer and group normalisation.
 #include "bh_normalization.h"
 #include "plan.h"
 
 using namespace billhook;
+
+namespace {
+
+// A scale or shift with `count` elements as what the kernels read; NONE stays NONE.
+int32_t factors(bh_plan *plan, int32_t value, int64_t count, std::vector<int> &reads) {
+  if (value == BH_PLAN_NONE) return value;
+  // A parameter that nobody has packed so far must stay plain from here on.
+  const int32_t result =
+      plan->unflattened(value) != value
+          ? plan->plain(value)
+          : plan->parameter_in_layout(
+                value, plain_layout(plan->at(value).dims, memory::data_type::f32));
+  int64_t found = 1;
+  for (int64_t size : plan->at(result).dims) found *= size;
+  if (found != count)
+    throw PlanFailure("Rows of " + std::to_string(count) + " elements cannot be scaled by " +
+                      std::to_string(found) + ".");
+  reads.push_back(result);
+  return result;
+}
+
+}  // namespace
 
 extern "C" {
 
@@ -15,22 +37,7 @@ int32_t bh_plan_layer_norm(bh_plan *plan, int32_t x, int32_t scale, int32_t shif
     for (size_t i = 0; i < dims.size(); i++)
       (static_cast<int32_t>(i) < axis ? rows : columns) *= dims[i];
     std::vector<int> reads{x};
-    // A parameter that nobody has packed so far must stay plain from here on.
-    auto vector = [&](int32_t value) {
-      if (value == BH_PLAN_NONE) return value;
-      const int32_t result =
-          plan->unflattened(value) != value
-              ? plan->plain(value)
-              : plan->parameter_in_layout(
-                    value, plain_layout(plan->at(value).dims, memory::data_type::f32));
-      int64_t count = 1;
-      for (int64_t size : plan->at(result).dims) count *= size;
-      if (count != columns)
-        throw PlanFailure("Rows of " + std::to_string(columns) + " elements cannot be scaled by " +
-                          std::to_string(count) + ".");
-      reads.push_back(result);
-      return result;
-    };
+    auto vector = [&](int32_t value) { return factors(plan, value, columns, reads); };
     scale = vector(scale);
     shift = vector(shift);
     const int32_t y = plan->add_intermediate(dims, plan->at(x).layout);
@@ -41,6 +48,36 @@ int32_t bh_plan_layer_norm(bh_plan *plan, int32_t x, int32_t scale, int32_t shif
             return value == BH_PLAN_NONE ? nullptr : static_cast<float *>(plan->data(value));
           };
           bh_layer_norm_f32(at(x), at(scale), at(shift), rows, columns, epsilon, subtract_mean,
+                            at(y));
+        },
+        x);
+    return y;
+  });
+}
+
+int32_t bh_plan_group_norm(bh_plan *plan, int32_t x, int32_t scale, int32_t shift, int64_t groups,
+                           int64_t channels, float epsilon) {
+  return plan->guarded([&] {
+    x = plan->plain(x);
+    const Dims dims = plan->at(x).dims;
+    int64_t count = 1;
+    for (int64_t size : dims) count *= size;
+    const int64_t images = dims.empty() ? 1 : dims[0];
+    if (groups < 1 || channels < 1 || images < 1 || count % (images * groups * channels) != 0)
+      throw PlanFailure("A value of shape " + text(dims) + " has no " + std::to_string(groups) +
+                        " groups of " + std::to_string(channels) + " parts.");
+    const int64_t area = count / (images * groups * channels);
+    std::vector<int> reads{x};
+    scale = factors(plan, scale, groups * channels, reads);
+    shift = factors(plan, shift, groups * channels, reads);
+    const int32_t y = plan->add_intermediate(dims, plan->at(x).layout);
+    plan->add_call(
+        "GroupNormalization", reads, {y},
+        [=] {
+          auto at = [&](int32_t value) {
+            return value == BH_PLAN_NONE ? nullptr : static_cast<float *>(plan->data(value));
+          };
+          bh_group_norm_f32(at(x), at(scale), at(shift), images, groups, channels, area, epsilon,
                             at(y));
         },
         x);

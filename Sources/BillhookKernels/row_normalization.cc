@@ -39,19 +39,30 @@ HWY_INLINE float RowSum(const float *x, int64_t n, Term term) {
   return hn::GetLane(hn::SumOfLanes(d, all));
 }
 
+struct RowStatistics {
+  float mean;
+  float inverse;  // 1 / sqrt(variance + epsilon)
+};
+
+HWY_INLINE RowStatistics StatisticsOf(const float *x, int64_t columns, float epsilon,
+                                      bool subtract_mean) {
+  const auto count = static_cast<float>(columns);
+  const float mean =
+      subtract_mean ? RowSum(x, columns, [](V v) HWY_ATTR { return v; }) / count : 0;
+  const V center = hn::Set(D(), mean);
+  const float squares = RowSum(x, columns, [=](V v) HWY_ATTR {
+    const V distance = hn::Sub(v, center);
+    return hn::Mul(distance, distance);
+  });
+  return {mean, 1 / std::sqrt(squares / count + epsilon)};
+}
+
 void NormalizeRows(const float *x, const float *scale, const float *shift, int64_t rows,
                    int64_t columns, float epsilon, bool subtract_mean, float *y) {
   const D d;
-  const auto count = static_cast<float>(columns);
   for (int64_t r = 0; r < rows; r++, x += columns, y += columns) {
-    const float mean =
-        subtract_mean ? RowSum(x, columns, [](V v) HWY_ATTR { return v; }) / count : 0;
+    const auto [mean, inverse] = StatisticsOf(x, columns, epsilon, subtract_mean);
     const V center = hn::Set(d, mean);
-    const float squares = RowSum(x, columns, [=](V v) HWY_ATTR {
-      const V distance = hn::Sub(v, center);
-      return hn::Mul(distance, distance);
-    });
-    const float inverse = 1 / std::sqrt(squares / count + epsilon);
     const V factor = hn::Set(d, inverse);
     int64_t i = 0;
     for (; i + kLanes <= columns; i += kLanes) {
@@ -69,12 +80,38 @@ void NormalizeRows(const float *x, const float *scale, const float *shift, int64
   }
 }
 
+// Groups [begin, end) of all images' groups.
+void NormalizeGroups(const float *x, const float *scale, const float *shift, int64_t begin,
+                     int64_t end, int64_t groups, int64_t channels, int64_t area, float epsilon,
+                     float *y) {
+  const D d;
+  for (int64_t row = begin; row < end; row++) {
+    const float *from = x + row * channels * area;
+    float *to = y + row * channels * area;
+    const auto [mean, inverse] = StatisticsOf(from, channels * area, epsilon, true);
+    const V center = hn::Set(d, mean);
+    for (int64_t c = 0; c < channels; c++, from += area, to += area) {
+      const int64_t channel = row % groups * channels + c;
+      const float slope = scale ? inverse * scale[channel] : inverse;
+      const float level = shift ? shift[channel] : 0;
+      const V factor = hn::Set(d, slope), offset = hn::Set(d, level);
+      int64_t i = 0;
+      for (; i + kLanes <= area; i += kLanes) {
+        const V value = hn::Mul(hn::Sub(hn::LoadU(d, from + i), center), factor);
+        hn::StoreU(hn::Add(value, offset), d, to + i);
+      }
+      for (; i < area; i++) to[i] = (from[i] - mean) * slope + level;
+    }
+  }
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace billhook
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace billhook {
+HWY_EXPORT(NormalizeGroups);
 HWY_EXPORT(NormalizeRows);
 }  // namespace billhook
 
@@ -85,6 +122,15 @@ void bh_layer_norm_f32(const float *x, const float *scale, const float *shift, i
     HWY_DYNAMIC_DISPATCH(billhook::NormalizeRows)
     (x + begin * columns, scale, shift, end - begin, columns, epsilon, subtract_mean != 0,
      y + begin * columns);
+  });
+}
+
+void bh_group_norm_f32(const float *x, const float *scale, const float *shift, int64_t images,
+                       int64_t groups, int64_t channels, int64_t area, float epsilon, float *y) {
+  const int64_t grain = std::max<int64_t>(1, bh::streaming_grain / 4 / (channels * area));
+  bh::parallel_for(images * groups, grain, [=](int64_t begin, int64_t end) {
+    HWY_DYNAMIC_DISPATCH(billhook::NormalizeGroups)
+    (x, scale, shift, begin, end, groups, channels, area, epsilon, y);
   });
 }
 #endif  // HWY_ONCE

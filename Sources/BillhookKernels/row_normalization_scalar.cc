@@ -55,6 +55,17 @@ void bh_layer_norm_backward_f32_scalar(const float *x, const float *dy, const fl
   }
 }
 
+void bh_group_norm_f32_scalar(const float *x, const float *scale, const float *shift,
+                              int64_t images, int64_t groups, int64_t channels, int64_t area,
+                              float epsilon, float *y) {
+  const int64_t run = channels * area;
+  bh_layer_norm_f32_scalar(x, nullptr, nullptr, images * groups, run, epsilon, 1, y);
+  for (int64_t i = 0; i < images * groups * run; i++) {
+    const int64_t channel = i / area % (groups * channels);
+    y[i] = y[i] * (scale ? scale[channel] : 1) + (shift ? shift[channel] : 0);
+  }
+}
+
 void bh_softmax_backward_f32_scalar(const float *y, const float *dy, int64_t rows, int64_t columns,
                                     float *dx) {
   for (int64_t r = 0; r < rows; r++, y += columns, dy += columns, dx += columns) {

@@ -97,4 +97,43 @@ import Testing
       for (a, b) in zip(found, expected) { #expect(abs(a - b) <= 1e-6) }
     }
   }
+
+  /// Images, groups, channels of a group, elements of a channel.
+  static let groups = [
+    [1, 1, 1, 1], [2, 3, 4, 35], [1, 32, 2, 1000], [3, 5, 1, 16], [2, 1, 7, 9], [2, 4, 3, 33],
+  ]
+
+  @Test(arguments: groups, [false, true])
+  func `groups of channels are normalised like the reference's`(shape: [Int], isPlain: Bool) {
+    let sizes = shape.map(Int64.init)
+    let x = uniform(shape.reduce(1, *), seed: 1, from: -2, to: 3)
+    let scale = isPlain ? nil : uniform(shape[1] * shape[2], seed: 2)
+    let shift = isPlain ? nil : uniform(shape[1] * shape[2], seed: 3)
+    var expected = x
+    bh_group_norm_f32_scalar(
+      x, scale, shift, sizes[0], sizes[1], sizes[2], sizes[3], 1e-5, &expected)
+    let runs = onEveryConfiguration {
+      var y = x
+      y.withUnsafeMutableBufferPointer {
+        bh_group_norm_f32(
+          $0.baseAddress, scale, shift, sizes[0], sizes[1], sizes[2], sizes[3], 1e-5,
+          $0.baseAddress)
+      }
+      return y
+    }
+    for found in runs {
+      for (a, b) in zip(found, expected) { #expect(abs(a - b) <= 5e-6, "\(a) \(b)") }
+    }
+    for (a, b) in zip(runs[..<4], runs[1..<4]) { #expect(sameBits(a, b)) }
+  }
+
+  @Test func `two channels of a group have a mean together and a scale each by hand`() {
+    var y = [Float](repeating: 9, count: 4)
+    // Mean 5, variance 5; the distances are -3, -1, 1, 3.
+    bh_group_norm_f32([2, 4, 6, 8], [1, 2], [0, 10], 1, 1, 2, 2, 0, &y)
+    let unit = 1 / Float(5).squareRoot()
+    for (a, b) in zip(y, [-3 * unit, -unit, 2 * unit + 10, 6 * unit + 10]) {
+      #expect(abs(a - b) < 2e-6)
+    }
+  }
 }

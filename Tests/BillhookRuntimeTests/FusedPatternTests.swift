@@ -36,6 +36,24 @@ struct PatternGraph: CustomStringConvertible, Sendable {
     node("Div", ["d", "s"], "q"),
   ]
 
+  private static func groupNorm(
+    _ rest: [Node], _ factors: KeyValuePairs<String, Tensor> = [:]
+  ) -> Graph {
+    var graph = Graph.testing(
+      inputs: ["x": ["N", 12, 4, 5]],
+      [
+        node("Reshape", ["x", "groups"], "g"),
+        node("InstanceNormalization", ["g", "ones", "zeros"], "n", ["epsilon": .float(1e-3)]),
+        node("Reshape", ["n", "shape"], "r"),
+      ] + rest,
+      [
+        "groups": Tensor([Int64(0), 4, -1]), "ones": Tensor([Float](repeating: 1, count: 4)),
+        "zeros": Tensor(zeros: [4]), "shape": Tensor([Int64(-1), 12, 4, 5]),
+      ])
+    for (name, tensor) in factors { graph.initializers[name] = Initializer(tensor) }
+    return graph
+  }
+
   private static func gelu(_ products: [Node], isDivision: Bool = true) -> Graph {
     .testing(
       inputs: ["x": ["N", 5, 9]],
@@ -63,6 +81,18 @@ struct PatternGraph: CustomStringConvertible, Sendable {
       .testing(
         inputs: ["x": ["N", 6, 20]], layerNorm + [node("Tanh", ["q"], "y")],
         ["two": Tensor([Float(2)], shape: []), "e": Tensor([Float(1e-5)], shape: [])], opset: 13)),
+    PatternGraph(
+      "GroupNormalization in parts, with scale and shift", ["GroupNormalization"],
+      groupNorm(
+        [node("Mul", ["w", "r"], "t"), node("Add", ["t", "b"], "y")],
+        ["w": .seeded([12, 1, 1], seed: 1), "b": .seeded([1, 12, 1, 1], seed: 2)])),
+    PatternGraph(
+      "GroupNormalization in parts, without", ["GroupNormalization", "Activation"],
+      groupNorm([node("Tanh", ["r"], "y")])),
+    PatternGraph(
+      "GroupNormalization in parts, and numbers of each column",
+      ["GroupNormalization", "Mul"],
+      groupNorm([node("Mul", ["r", "w"], "y")], ["w": .seeded([1, 5], seed: 1)])),
     PatternGraph(
       "GELU: (x · (1 + erf)) · ½", ["Activation"],
       gelu([node("Mul", ["x", "g"], "h"), node("Mul", ["h", "half"], "y")])),

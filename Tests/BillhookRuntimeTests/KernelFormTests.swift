@@ -145,7 +145,7 @@ import Testing
       "with an exponent of more axes", "Pow", ["N", 5], ["e": Tensor([Float(3)], shape: [1, 1, 1])]),
   ]
 
-  @Test(arguments: sampling + rows + functions)
+  @Test(arguments: sampling + rows + functions + OperatorGraph.rows)
   func `a plan computes what the reference computes`(subject: OperatorGraph) throws {
     for seed in [1, 2] as [UInt64] {
       let feeds = try subject.feeds(seed: seed)

@@ -60,5 +60,39 @@ extension OperatorGraph {
           Node("Add", name: "bias", inputs: ["b", "p"], outputs: ["s"]),
           Node("Tanh", name: "tanh", inputs: ["s"], outputs: ["y"]),
         ], ["w": .seeded([6, 5], seed: 5), "b": .seeded([1, 5], seed: 6)])),
+    OperatorGraph(
+      "InstanceNormalization",
+      .testing(
+        "InstanceNormalization", ["N", 4, 6],
+        ["scale": .seeded([4], seed: 1), "shift": .seeded([4], seed: 2)])),
+    OperatorGraph(
+      "GroupNormalization with a scale for each group",
+      .testing(
+        "GroupNormalization", ["N", 6, 2, 3],
+        ["scale": .seeded([2], seed: 1), "shift": .seeded([2], seed: 2)],
+        attributes: ["num_groups": .int(2)], opset: 18)),
+    OperatorGraph(
+      "GroupNormalization with a scale for each channel",
+      .testing(
+        "GroupNormalization", ["N", 6, 2, 3],
+        ["scale": .seeded([6], seed: 1), "shift": .seeded([6], seed: 2)],
+        attributes: ["num_groups": .int(2)], opset: 21)),
+    OperatorGraph(
+      "GroupNormalization in parts",
+      .testing(
+        inputs: ["x": ["N", 6, 2, 3]],
+        [
+          Node("Reshape", name: "cut", inputs: ["x", "groups"], outputs: ["c"]),
+          Node(
+            "InstanceNormalization", name: "norm", inputs: ["c", "ones", "zeros"], outputs: ["n"]),
+          Node("Reshape", name: "back", inputs: ["n", "shape"], outputs: ["b"]),
+          Node("Mul", name: "scaled", inputs: ["b", "scale"], outputs: ["s"]),
+          Node("Add", name: "shifted", inputs: ["s", "shift"], outputs: ["y"]),
+        ],
+        [
+          "groups": Tensor([Int64(0), 3, -1]), "ones": Tensor([Float](repeating: 1, count: 3)),
+          "zeros": Tensor(zeros: [3]), "shape": Tensor([Int64(-1), 6, 2, 3]),
+          "scale": .seeded([6, 1, 1], seed: 1), "shift": .seeded([1, 6, 1, 1], seed: 2),
+        ])),
   ]
 }

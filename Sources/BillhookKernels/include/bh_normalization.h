@@ -1,4 +1,4 @@
-// Normalisation of the rows of a matrix.
+// Normalisation of the rows of a matrix, and of groups of channels.
 #ifndef BH_NORMALIZATION_H
 #define BH_NORMALIZATION_H
 #include <stdint.h>
@@ -23,6 +23,15 @@ void bh_layer_norm_backward_f32_scalar(const float *x, const float *dy, const fl
                                        int64_t rows, int64_t columns, float epsilon,
                                        int32_t subtract_mean, float *dx, float *dscale,
                                        float *dshift);
+
+// y = (x - mean) / sqrt(variance + epsilon) * scale + shift for each group of each image of x [images,
+// groups, channels, area]. scale and shift [groups, channels] may be null. The same bits for any number
+// of threads. [any]
+void bh_group_norm_f32(const float *x, const float *scale, const float *shift, int64_t images,
+                       int64_t groups, int64_t channels, int64_t area, float epsilon, float *y);
+void bh_group_norm_f32_scalar(const float *x, const float *scale, const float *shift,
+                              int64_t images, int64_t groups, int64_t channels, int64_t area,
+                              float epsilon, float *y);
 
 // From the result y of a softmax of each row, and its gradient: dx = y (dy - sum(y dy)). dx may be dy.
 // [any]

@@ -31,6 +31,8 @@ enum ForwardRules {
     "ReduceSum": inferred(RowRules.reduce, else: ReductionRules.reduce),
     "ReduceMax": RowRules.reduce, "ReduceMin": RowRules.reduce, "ReduceL1": RowRules.reduce,
     "ReduceL2": RowRules.reduce, "ReduceSumSquare": RowRules.reduce,
+    "GroupNormalization": GroupNormRules.normalize,
+    "InstanceNormalization": GroupNormRules.normalize,
     PatternSearch.attention: AttentionRules.attention,
     "ConvTranspose": SamplingRules.deconv, "Resize": SamplingRules.resize,
     "Upsample": SamplingRules.resize,

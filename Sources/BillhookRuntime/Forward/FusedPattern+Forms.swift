@@ -12,7 +12,7 @@ extension PatternSearch {
   /// Those that training fuses too.
   static let formsWithGradients: [Form] = [
     { $0.layerNorm($1) }, { $0.gelu($1) }, { $0.geluByTanh($1) }, { $0.hardSwish($1) },
-    { $0.gated($1) },
+    { $0.gated($1) }, { $0.groupNorm($1) },
   ]
 
   /// Turns on the Sqrt: (x − mean(x)) / sqrt(mean((x − mean(x))²) + ε), with a scale and a shift

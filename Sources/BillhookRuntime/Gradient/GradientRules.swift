@@ -17,6 +17,8 @@ enum GradientRules {
     "MatMul": LayerGradients.matmul,
     "BatchNormalization": LayerGradients.batchNorm,
     "LayerNormalization": RowGradients.layerNorm, "RMSNormalization": RowGradients.layerNorm,
+    "GroupNormalization": GroupNormRules.gradient,
+    "InstanceNormalization": GroupNormRules.gradient,
     "Add": add, "Sub": sub, "Mul": mul, "Div": div,
     "MaxPool": pool, "AveragePool": pool, "GlobalAveragePool": pool,
     "Softmax": RowGradients.softmax,

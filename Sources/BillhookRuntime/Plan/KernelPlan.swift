@@ -166,6 +166,15 @@ final class KernelPlan {
         plan, x.id, scale.id, shift.id, Int32(axis), epsilon, subtractMean ? 1 : 0), x.shape)
   }
 
+  /// - Parameter parts: How many parts of each group have a scale and a shift of their own.
+  func groupNorm(
+    _ x: PlanValue, scale: PlanValue?, shift: PlanValue?, groups: Int, parts: Int, epsilon: Float
+  ) throws(RuntimeError) -> PlanValue {
+    try made(
+      bh_plan_group_norm(
+        plan, x.id, scale.id, shift.id, Int64(groups), Int64(parts), epsilon), x.shape)
+  }
+
   /// The sequence, the last states, and of an LSTM the last cells.
   func recurrent(
     _ form: bh_recurrent, _ x: PlanValue, _ w: PlanValue, _ r: PlanValue, bias: PlanValue?,
