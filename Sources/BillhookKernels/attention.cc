@@ -28,9 +28,19 @@ using tiles::V;
 
 constexpr int64_t kQueries = 96;  // whose scores are kept at once
 
-// row = softmax(scale row + mask).
-void AttentionRow(float *row, int64_t n, float scale, const float *mask) {
+// row = softmax(capped(scale row) + mask).
+void AttentionRow(float *row, int64_t n, const AttentionForm &form, const float *mask) {
   const D d;
+  float scale = form.scale;
+  if (form.cap > 0) {
+    const V inner = hn::Set(d, scale / form.cap), outer = hn::Set(d, form.cap);
+    const V least = hn::Set(d, -10), most = hn::Set(d, 10);
+    activation::ForEach(row, row, n, [=](V v) HWY_ATTR {
+      const V limited = hn::Min(hn::Max(hn::Mul(inner, v), least), most);
+      return hn::Mul(outer, hn::Tanh(D(), limited));
+    });
+    scale = 1;
+  }
   const V factor = hn::Set(d, scale);
   const int64_t whole = n / kLanes * kLanes;
   float largest = -INFINITY;
@@ -45,6 +55,10 @@ void AttentionRow(float *row, int64_t n, float scale, const float *mask) {
   for (int64_t i = whole; i < n; i++) {
     row[i] = scale * row[i] + (mask ? mask[i] : 0);
     largest = std::max(largest, row[i]);
+  }
+  if (form.hidden_is_zero && largest == -INFINITY) {
+    std::fill(row, row + n, 0.0f);
+    return;
   }
   const V top = hn::Set(d, largest);
   V sums = hn::Zero(d);
@@ -83,7 +97,7 @@ void PackFactor(const float *x, int64_t inputs, int64_t inputs_step, int64_t out
 int64_t PanelCount(int64_t outputs) { return (outputs + kPanel - 1) / kPanel; }
 
 void AttentionHead(const AttentionShape &s, const float *q, const float *k, const float *v,
-          const float *mask, float scale, float *scratch, float *y) {
+          const float *mask, const AttentionForm &form, float *scratch, float *y) {
   float *keys = scratch;
   float *values = keys + PanelCount(s.keys) * kPanel * s.size;
   float *scores = values + PanelCount(s.value_size) * kPanel * s.keys;
@@ -95,9 +109,13 @@ void AttentionHead(const AttentionShape &s, const float *q, const float *k, cons
         q + first * s.q.position, s.q.position, keys, s.size * kPanel, s.size, true, true,
         nullptr, nullptr, scores, s.keys};
     tiles::Strips(products, 0, rows, 0, PanelCount(s.keys), s.keys, [&](int64_t row, int64_t count) {
-      for (int64_t r = row; r < row + count; r++)
-        AttentionRow(scores + r * s.keys, s.keys, scale,
-                   mask ? mask + (first + r) * s.mask.position : nullptr);
+      for (int64_t r = row; r < row + count; r++) {
+        const int64_t last = form.is_causal ? first + r + 1 + form.past : s.keys;
+        const int64_t seen = std::clamp<int64_t>(last, 0, s.keys);
+        float *own = scores + r * s.keys;
+        std::fill(own + seen, own + s.keys, 0.0f);
+        AttentionRow(own, seen, form, mask ? mask + (first + r) * s.mask.position : nullptr);
+      }
     });
     const tiles::Part results{scores,  s.keys, values,  s.keys * kPanel, s.keys, true, true,
                               nullptr, nullptr, y + first * s.y.position, s.y.position};
@@ -120,7 +138,7 @@ HWY_EXPORT(AttentionHead);
 HWY_EXPORT(AttentionScratch);
 
 void attention(const AttentionShape &s, const float *q, const float *k, const float *v,
-               const float *mask, float scale, float *y) {
+               const float *mask, const AttentionForm &form, float *y) {
   const int64_t count = HWY_DYNAMIC_DISPATCH(AttentionScratch)(s);
   const int64_t work = s.queries * s.keys * (s.size + s.value_size);
   const int64_t grain = std::max<int64_t>(1, (1 << 16) / std::max<int64_t>(work, 1));
@@ -131,12 +149,13 @@ void attention(const AttentionShape &s, const float *q, const float *k, const fl
     auto *scratch = reinterpret_cast<float *>((address + 63) / 64 * 64);
     for (int64_t n = begin; n < end; n++) {
       const int64_t image = n / s.heads, head = n % s.heads;
-      auto at = [=](const HeadStrides &strides) {
-        return image * strides.image + head * strides.head;
+      auto at = [=](const HeadStrides &strides, int64_t own) {
+        return image * strides.image + own * strides.head;
       };
+      const int64_t shared = head / s.sharing;
       HWY_DYNAMIC_DISPATCH(AttentionHead)
-      (s, q + at(s.q), k + at(s.k), v + at(s.v), mask ? mask + at(s.mask) : nullptr, scale,
-       scratch, y + at(s.y));
+      (s, q + at(s.q, head), k + at(s.k, shared), v + at(s.v, shared),
+       mask ? mask + at(s.mask, head) : nullptr, form, scratch, y + at(s.y, head));
     }
   });
 }

@@ -1,4 +1,6 @@
-// Attention of many heads in one operation.
+// Attention of many heads in one operation, and the rotation of what goes into it.
+#include <algorithm>
+
 #include "attention.h"
 #include "plan.h"
 
@@ -21,7 +23,7 @@ HeadStrides strides_of(const Dims &dims, const int32_t *order, int last) {
 extern "C" {
 
 int32_t bh_plan_attention(bh_plan *plan, int32_t q, int32_t k, int32_t v, int32_t mask,
-                          const int32_t *orders, float scale) {
+                          const int32_t *orders, const bh_attention *form) {
   return plan->guarded([&] {
     const int32_t *of_q = orders, *of_k = orders + 4, *of_v = orders + 8, *of_y = orders + 12;
     q = plan->plain(q);
@@ -34,14 +36,15 @@ int32_t bh_plan_attention(bh_plan *plan, int32_t q, int32_t k, int32_t v, int32_
     AttentionShape s{};
     s.images = qs[of_q[0]];
     s.heads = qs[of_q[1]];
+    s.sharing = s.heads / std::max<int64_t>(ks[of_k[1]], 1);
     s.queries = qs[of_q[2]];
     s.size = qs[of_q[3]];
     s.keys = ks[of_k[3]];
     s.value_size = vs[of_v[3]];
-    for (int axis : {0, 1})
-      if (ks[of_k[axis]] != qs[of_q[axis]] || vs[of_v[axis]] != qs[of_q[axis]])
-        throw PlanFailure("Attention of heads that differ in number: " + text(qs) + ", " +
-                          text(ks) + ", " + text(vs) + ".");
+    if (ks[of_k[0]] != s.images || vs[of_v[0]] != s.images || vs[of_v[1]] != ks[of_k[1]] ||
+        s.sharing * ks[of_k[1]] != s.heads)
+      throw PlanFailure("Attention of heads that do not share keys equally: " + text(qs) + ", " +
+                        text(ks) + ", " + text(vs) + ".");
     if (ks[of_k[2]] != s.size || vs[of_v[2]] != s.keys)
       throw PlanFailure("Matrices of " + text(qs) + ", " + text(ks) + " and " + text(vs) +
                         " cannot be multiplied.");
@@ -67,13 +70,49 @@ int32_t bh_plan_attention(bh_plan *plan, int32_t q, int32_t k, int32_t v, int32_
       s.mask = {dims[0] == 1 ? 0 : dims[1] * dims[2] * dims[3], dims[1] == 1 ? 0 : dims[2] * dims[3],
                 dims[2] == 1 ? 0 : dims[3]};
     }
+    const AttentionForm own{form->scale, form->cap, form->hidden_is_zero != 0,
+                            form->is_causal != 0, form->past};
     const int32_t y = plan->add_intermediate(ys, plain_layout(ys, memory::data_type::f32));
     plan->add_call("Attention", reads, {y}, [=] {
       auto at = [&](int32_t value) {
         return value == BH_PLAN_NONE ? nullptr : static_cast<float *>(plan->data(value));
       };
-      attention(s, at(q), at(k), at(v), at(mask), scale, at(y));
+      attention(s, at(q), at(k), at(v), at(mask), own, at(y));
     });
+    return y;
+  });
+}
+
+int32_t bh_plan_rotary(bh_plan *plan, int32_t x, int32_t cosines, int32_t sines,
+                       const bh_rotary *form) {
+  return plan->guarded([&] {
+    x = plan->plain(x);
+    cosines = plan->plain(cosines);
+    sines = plan->plain(sines);
+    const Dims dims = plan->at(x).dims;
+    auto count = [&](int32_t value) {
+      int64_t result = 1;
+      for (int64_t size : plan->at(value).dims) result *= size;
+      return result;
+    };
+    const bh_rotary s = *form;
+    const int64_t angles = s.images * s.steps * (s.rotated / 2);
+    if (s.rotated < 0 || s.rotated > s.size || s.rotated % 2 != 0 ||
+        count(x) != s.images * s.heads * s.steps * s.size)
+      throw PlanFailure("A value of shape " + text(dims) + " has no heads of which " +
+                        std::to_string(s.rotated) + " channels can be turned.");
+    if (count(cosines) != angles || count(sines) != angles)
+      throw PlanFailure("Cosines of shape " + text(plan->at(cosines).dims) + " and sines of shape " +
+                        text(plan->at(sines).dims) + " are not " + std::to_string(angles) +
+                        " each.");
+    const int32_t y = plan->add_intermediate(dims, plan->at(x).layout);
+    plan->add_call(
+        s.backward ? "RotaryEmbeddingBackward" : "RotaryEmbedding", {x, cosines, sines}, {y},
+        [=] {
+          auto at = [&](int32_t value) { return static_cast<float *>(plan->data(value)); };
+          bh_rotary_f32(&s, at(x), at(cosines), at(sines), at(y));
+        },
+        x);
     return y;
   });
 }

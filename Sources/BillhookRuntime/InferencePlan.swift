@@ -71,14 +71,18 @@ public final class InferencePlan {
   ) throws(RuntimeError) {
     self.batchSize = batchSize
     self.observed = observed
-    let types: [String: ValueType]
-    let graph: Graph
+    var types: [String: ValueType]
+    var graph: Graph
     do {
       let binding = source.binding(batchSize: batchSize)
       let folded = try source.inliningKnownBranches(binding: binding)
         .foldingConstants(binding: binding)
       graph = folded.foldingBatchNorms(keeping: observed).graph
       types = try graph.inferTypes(binding: binding)
+      if let changed = graph.withFloatOperands(types) {
+        graph = changed
+        types = try graph.inferTypes(binding: binding)
+      }
     } catch {
       throw .graph(error)
     }

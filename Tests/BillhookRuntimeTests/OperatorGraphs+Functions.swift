@@ -94,5 +94,22 @@ extension OperatorGraph {
           "zeros": Tensor(zeros: [3]), "shape": Tensor([Int64(-1), 6, 2, 3]),
           "scale": .seeded([6, 1, 1], seed: 1), "shift": .seeded([1, 6, 1, 1], seed: 2),
         ])),
+    OperatorGraph(
+      "RotaryEmbedding",
+      .testing(
+        "RotaryEmbedding", ["N", 2, 4, 6],
+        ["cosines": .seeded([batch, 4, 3], seed: 1), "sines": .seeded([batch, 4, 3], seed: 2)],
+        opset: 23)),
+    OperatorGraph(
+      "RotaryEmbedding of neighbours at given positions",
+      .testing(
+        "RotaryEmbedding", ["N", 2, 12],
+        [
+          "cosines": .seeded([9, 2], seed: 1), "sines": .seeded([9, 2], seed: 2),
+          "positions": Tensor((0..<batch * 2).map { Int64($0 * 5 % 9) }, shape: [batch, 2]),
+        ],
+        attributes: [
+          "interleaved": .int(1), "num_heads": .int(2), "rotary_embedding_dim": .int(4),
+        ], opset: 23)),
   ]
 }

@@ -14,6 +14,7 @@
 #include "bh_quantize.h"
 #include "bh_random.h"
 #include "bh_reduce.h"
+#include "bh_rotary.h"
 #include "bh_rows.h"
 #include "bh_score.h"
 #include "bh_select.h"

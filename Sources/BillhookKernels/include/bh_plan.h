@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "bh_activation.h"
+#include "bh_rotary.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -101,13 +102,27 @@ int32_t bh_plan_deconv(bh_plan *plan, int32_t x, int32_t w, int32_t bias, const 
 int32_t bh_plan_matmul(bh_plan *plan, int32_t a, int32_t b, int32_t bias, int32_t transpose_a,
                        int32_t transpose_b, const bh_activation *functions, int32_t count);
 
-// Attention of many heads: softmax(scale q . k^T + mask) . v. q, k, v have four axes; `orders` tells,
+typedef struct bh_attention {
+  float scale;
+  float cap;               // a score s becomes cap tanh(s / cap); 0 leaves it
+  int32_t hidden_is_zero;  // a query whose keys are all masked with minus infinity gets 0, not NaN
+  int32_t is_causal;       // query i sees the keys up to i + past
+  int64_t past;
+} bh_attention;
+
+// Attention of many heads: softmax(capped(scale q . k^T) + mask) . v. Several neighbouring heads of q
+// may share a head of k and v. q, k, v have four axes; `orders` tells,
 // four numbers for each, which of them are image, head, query and element of q; image, head, element
 // and key of k; image, head, key and element of v; and of which of image, head, query and element
 // each axis of the result is. The elements of a head lie side by side in all. mask may be NONE, and
 // broadcasts to [image, head, query, key] but along the keys.
 int32_t bh_plan_attention(bh_plan *plan, int32_t q, int32_t k, int32_t v, int32_t mask,
-                          const int32_t *orders, float scale);
+                          const int32_t *orders, const bh_attention *form);
+
+// Turns pairs of channels of x, whose axes are as `form` says (bh_rotary.h); cosines and sines have
+// form->images * form->steps * form->rotated / 2 elements.
+int32_t bh_plan_rotary(bh_plan *plan, int32_t x, int32_t cosines, int32_t sines,
+                       const bh_rotary *form);
 
 #define BH_RECURRENT_SIMPLE 0
 #define BH_RECURRENT_GRU 1

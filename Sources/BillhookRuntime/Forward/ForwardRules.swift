@@ -33,7 +33,8 @@ enum ForwardRules {
     "ReduceL2": RowRules.reduce, "ReduceSumSquare": RowRules.reduce,
     "GroupNormalization": GroupNormRules.normalize,
     "InstanceNormalization": GroupNormRules.normalize,
-    PatternSearch.attention: AttentionRules.attention,
+    "Attention": AttentionRules.attention, PatternSearch.attention: AttentionRules.pattern,
+    "RotaryEmbedding": RotaryRules.rotate,
     "ConvTranspose": SamplingRules.deconv, "Resize": SamplingRules.resize,
     "Upsample": SamplingRules.resize,
     "QuantizeLinear": IntegerRules.quantize, "DequantizeLinear": IntegerRules.dequantize,
@@ -110,6 +111,13 @@ enum ForwardRules {
       values = Array(values.prefix(1))
       let isFixed = node.inputs.dropFirst().allSatisfy { $0.isEmpty || graph.constant($0) != nil }
       guard isFixed else { return false }
+    } else if node.op == "RotaryEmbedding" {
+      // Positions are integers, which the rule looks at.
+      guard node.input(3).map({ graph.constant($0) != nil }) ?? true else { return false }
+      values = Array(values.prefix(3))
+    } else if node.op == "Attention", let mask = node.input(3), graph.constant(mask) != nil {
+      // A constant mask may be of truth values.
+      values[3] = ""
     } else if recurrentOperators.contains(node.op), node.input(4) != nil {
       // The lengths are int32 beside float inputs, which the rule looks at.
       values[4] = ""

@@ -19,6 +19,7 @@ enum GradientRules {
     "LayerNormalization": RowGradients.layerNorm, "RMSNormalization": RowGradients.layerNorm,
     "GroupNormalization": GroupNormRules.gradient,
     "InstanceNormalization": GroupNormRules.gradient,
+    "RotaryEmbedding": RotaryRules.gradient,
     "Add": add, "Sub": sub, "Mul": mul, "Div": div,
     "MaxPool": pool, "AveragePool": pool, "GlobalAveragePool": pool,
     "Softmax": RowGradients.softmax,

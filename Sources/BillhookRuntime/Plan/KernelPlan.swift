@@ -147,15 +147,6 @@ final class KernelPlan {
         activations.map(\.kernelForm), Int32(activations.count)), shape)
   }
 
-  /// - Parameter orders: Of the axes, four numbers for each factor and for the result.
-  func attention(
-    _ q: PlanValue, _ k: PlanValue, _ v: PlanValue, _ mask: PlanValue?, orders: [Int],
-    scale: Float, _ shape: [Int]
-  ) throws(RuntimeError) -> PlanValue {
-    try made(
-      bh_plan_attention(plan, q.id, k.id, v.id, mask.id, orders.map { Int32($0) }, scale), shape)
-  }
-
   /// Over the axes from `axis` on.
   func layerNorm(
     _ x: PlanValue, scale: PlanValue?, shift: PlanValue?, axis: Int, epsilon: Float,
