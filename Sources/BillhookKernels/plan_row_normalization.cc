@@ -56,17 +56,20 @@ int32_t bh_plan_layer_norm(bh_plan *plan, int32_t x, int32_t scale, int32_t shif
 }
 
 int32_t bh_plan_group_norm(bh_plan *plan, int32_t x, int32_t scale, int32_t shift, int64_t groups,
-                           int64_t channels, float epsilon) {
+                           int64_t channels, float epsilon, const bh_activation *functions,
+                           int32_t count) {
   return plan->guarded([&] {
     x = plan->plain(x);
     const Dims dims = plan->at(x).dims;
-    int64_t count = 1;
-    for (int64_t size : dims) count *= size;
+    int64_t elements = 1;
+    for (int64_t size : dims) elements *= size;
     const int64_t images = dims.empty() ? 1 : dims[0];
-    if (groups < 1 || channels < 1 || images < 1 || count % (images * groups * channels) != 0)
+    if (groups < 1 || channels < 1 || images < 1 ||
+        elements % (images * groups * channels) != 0)
       throw PlanFailure("A value of shape " + text(dims) + " has no " + std::to_string(groups) +
                         " groups of " + std::to_string(channels) + " parts.");
-    const int64_t area = count / (images * groups * channels);
+    const int64_t area = elements / (images * groups * channels);
+    const std::vector<bh_activation> behind(functions, functions + count);
     std::vector<int> reads{x};
     scale = factors(plan, scale, groups * channels, reads);
     shift = factors(plan, shift, groups * channels, reads);
@@ -78,7 +81,7 @@ int32_t bh_plan_group_norm(bh_plan *plan, int32_t x, int32_t scale, int32_t shif
             return value == BH_PLAN_NONE ? nullptr : static_cast<float *>(plan->data(value));
           };
           bh_group_norm_f32(at(x), at(scale), at(shift), images, groups, channels, area, epsilon,
-                            at(y));
+                            behind.data(), static_cast<int32_t>(behind.size()), at(y));
         },
         x);
     return y;

@@ -11,6 +11,8 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "activation-inl.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace billhook {
 namespace HWY_NAMESPACE {
@@ -83,7 +85,7 @@ void NormalizeRows(const float *x, const float *scale, const float *shift, int64
 // Groups [begin, end) of all images' groups.
 void NormalizeGroups(const float *x, const float *scale, const float *shift, int64_t begin,
                      int64_t end, int64_t groups, int64_t channels, int64_t area, float epsilon,
-                     float *y) {
+                     const bh_activation *functions, int32_t count, float *y) {
   const D d;
   for (int64_t row = begin; row < end; row++) {
     const float *from = x + row * channels * area;
@@ -101,6 +103,7 @@ void NormalizeGroups(const float *x, const float *scale, const float *shift, int
         hn::StoreU(hn::Add(value, offset), d, to + i);
       }
       for (; i < area; i++) to[i] = (from[i] - mean) * slope + level;
+      for (int32_t f = 0; f < count; f++) activation::Apply(functions[f], to, to, area);
     }
   }
 }
@@ -126,11 +129,12 @@ void bh_layer_norm_f32(const float *x, const float *scale, const float *shift, i
 }
 
 void bh_group_norm_f32(const float *x, const float *scale, const float *shift, int64_t images,
-                       int64_t groups, int64_t channels, int64_t area, float epsilon, float *y) {
+                       int64_t groups, int64_t channels, int64_t area, float epsilon,
+                       const bh_activation *functions, int32_t count, float *y) {
   const int64_t grain = std::max<int64_t>(1, bh::streaming_grain / 4 / (channels * area));
   bh::parallel_for(images * groups, grain, [=](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(billhook::NormalizeGroups)
-    (x, scale, shift, begin, end, groups, channels, area, epsilon, y);
+    (x, scale, shift, begin, end, groups, channels, area, epsilon, functions, count, y);
   });
 }
 #endif  // HWY_ONCE

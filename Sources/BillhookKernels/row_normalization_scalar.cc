@@ -57,12 +57,14 @@ void bh_layer_norm_backward_f32_scalar(const float *x, const float *dy, const fl
 
 void bh_group_norm_f32_scalar(const float *x, const float *scale, const float *shift,
                               int64_t images, int64_t groups, int64_t channels, int64_t area,
-                              float epsilon, float *y) {
+                              float epsilon, const bh_activation *functions, int32_t count,
+                              float *y) {
   const int64_t run = channels * area;
   bh_layer_norm_f32_scalar(x, nullptr, nullptr, images * groups, run, epsilon, 1, y);
   for (int64_t i = 0; i < images * groups * run; i++) {
     const int64_t channel = i / area % (groups * channels);
     y[i] = y[i] * (scale ? scale[channel] : 1) + (shift ? shift[channel] : 0);
+    for (int32_t f = 0; f < count; f++) y[i] = bh_activate_scalar(functions[f], y[i]);
   }
 }
 

@@ -109,15 +109,19 @@ import Testing
     let x = uniform(shape.reduce(1, *), seed: 1, from: -2, to: 3)
     let scale = isPlain ? nil : uniform(shape[1] * shape[2], seed: 2)
     let shift = isPlain ? nil : uniform(shape[1] * shape[2], seed: 3)
+    let functions =
+      isPlain ? [] : [bh_activation(kind: BH_ACTIVATION_SWISH, alpha: 1, beta: 0)]
+    let count = Int32(functions.count)
     var expected = x
     bh_group_norm_f32_scalar(
-      x, scale, shift, sizes[0], sizes[1], sizes[2], sizes[3], 1e-5, &expected)
+      x, scale, shift, sizes[0], sizes[1], sizes[2], sizes[3], 1e-5, functions, count,
+      &expected)
     let runs = onEveryConfiguration {
       var y = x
       y.withUnsafeMutableBufferPointer {
         bh_group_norm_f32(
           $0.baseAddress, scale, shift, sizes[0], sizes[1], sizes[2], sizes[3], 1e-5,
-          $0.baseAddress)
+          functions, count, $0.baseAddress)
       }
       return y
     }
@@ -130,7 +134,7 @@ import Testing
   @Test func `two channels of a group have a mean together and a scale each by hand`() {
     var y = [Float](repeating: 9, count: 4)
     // Mean 5, variance 5; the distances are -3, -1, 1, 3.
-    bh_group_norm_f32([2, 4, 6, 8], [1, 2], [0, 10], 1, 1, 2, 2, 0, &y)
+    bh_group_norm_f32([2, 4, 6, 8], [1, 2], [0, 10], 1, 1, 2, 2, 0, nil, 0, &y)
     let unit = 1 / Float(5).squareRoot()
     for (a, b) in zip(y, [-3 * unit, -unit, 2 * unit + 10, 6 * unit + 10]) {
       #expect(abs(a - b) < 2e-6)

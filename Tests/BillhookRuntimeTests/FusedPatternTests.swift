@@ -87,8 +87,8 @@ struct PatternGraph: CustomStringConvertible, Sendable {
         [node("Mul", ["w", "r"], "t"), node("Add", ["t", "b"], "y")],
         ["w": .seeded([12, 1, 1], seed: 1), "b": .seeded([1, 12, 1, 1], seed: 2)])),
     PatternGraph(
-      "GroupNormalization in parts, without", ["GroupNormalization", "Activation"],
-      groupNorm([node("Tanh", ["r"], "y")])),
+      "GroupNormalization in parts, without, and Swish", ["GroupNormalization"],
+      groupNorm([node("Sigmoid", ["r"], "s"), node("Mul", ["r", "s"], "y")])),
     PatternGraph(
       "GroupNormalization in parts, and numbers of each column",
       ["GroupNormalization", "Mul"],

@@ -2,6 +2,9 @@
 #ifndef BH_NORMALIZATION_H
 #define BH_NORMALIZATION_H
 #include <stdint.h>
+
+#include "bh_activation.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -25,13 +28,15 @@ void bh_layer_norm_backward_f32_scalar(const float *x, const float *dy, const fl
                                        float *dshift);
 
 // y = (x - mean) / sqrt(variance + epsilon) * scale + shift for each group of each image of x [images,
-// groups, channels, area]. scale and shift [groups, channels] may be null. The same bits for any number
-// of threads. [any]
+// groups, channels, area], and the functions of that one after the other. scale and shift [groups,
+// channels] may be null. The same bits for any number of threads. [any]
 void bh_group_norm_f32(const float *x, const float *scale, const float *shift, int64_t images,
-                       int64_t groups, int64_t channels, int64_t area, float epsilon, float *y);
+                       int64_t groups, int64_t channels, int64_t area, float epsilon,
+                       const bh_activation *functions, int32_t count, float *y);
 void bh_group_norm_f32_scalar(const float *x, const float *scale, const float *shift,
                               int64_t images, int64_t groups, int64_t channels, int64_t area,
-                              float epsilon, float *y);
+                              float epsilon, const bh_activation *functions, int32_t count,
+                              float *y);
 
 // From the result y of a softmax of each row, and its gradient: dx = y (dy - sum(y dy)). dx may be dy.
 // [any]

@@ -180,11 +180,13 @@ int32_t bh_plan_layer_norm_backward(bh_plan *plan, int32_t dy, int32_t x, int32_
                                     int32_t axis, float epsilon, int32_t subtract_mean,
                                     int32_t *dscale, int32_t *dshift);
 
-// Each image's elements in `groups` equal runs: (x - mean) / sqrt(variance + epsilon) * scale + shift.
+// Each image's elements in `groups` equal runs: functions((x - mean) / sqrt(variance + epsilon) * scale
+// + shift).
 // A run has `channels` equal parts; scale and shift have an element for each part of each group, and
 // may be NONE.
 int32_t bh_plan_group_norm(bh_plan *plan, int32_t x, int32_t scale, int32_t shift, int64_t groups,
-                           int64_t channels, float epsilon);
+                           int64_t channels, float epsilon, const bh_activation *functions,
+                           int32_t count);
 
 // --- Pooling, activations, arithmetic --------------------------------------------------------------
 

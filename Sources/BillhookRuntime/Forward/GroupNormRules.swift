@@ -48,7 +48,7 @@ enum GroupNormRules {
     return .computed(
       try l.plan.groupNorm(
         try l.float(node.inputs[0]), scale: try factors(1), shift: try factors(2),
-        groups: form.groups, parts: form.parts, epsilon: form.epsilon))
+        groups: form.groups, parts: form.parts, epsilon: form.epsilon, step.activations))
   }
 
   /// The gradient of a layer normalisation of rows without factors, and those of the factors apart.

@@ -168,7 +168,9 @@ private struct StepList {
     case "Conv", "Gemm": true
     case "BatchNormalization": mode == .training
     case "MaxPool": mode == .inference && poolsFloats(node)
-    case "Add", "Sub", "Mul", "Div", "MatMul", "ConvTranspose": mode == .inference
+    case "Add", "Sub", "Mul", "Div", "MatMul", "ConvTranspose", "GroupNormalization",
+      "InstanceNormalization":
+      mode == .inference
     default: mode == .inference && Activation.operators.contains(node.op)
     }
   }

@@ -159,11 +159,13 @@ final class KernelPlan {
 
   /// - Parameter parts: How many parts of each group have a scale and a shift of their own.
   func groupNorm(
-    _ x: PlanValue, scale: PlanValue?, shift: PlanValue?, groups: Int, parts: Int, epsilon: Float
+    _ x: PlanValue, scale: PlanValue?, shift: PlanValue?, groups: Int, parts: Int, epsilon: Float,
+    _ activations: [Activation]
   ) throws(RuntimeError) -> PlanValue {
     try made(
       bh_plan_group_norm(
-        plan, x.id, scale.id, shift.id, Int64(groups), Int64(parts), epsilon), x.shape)
+        plan, x.id, scale.id, shift.id, Int64(groups), Int64(parts), epsilon,
+        activations.map(\.kernelForm), Int32(activations.count)), x.shape)
   }
 
   /// The sequence, the last states, and of an LSTM the last cells.
