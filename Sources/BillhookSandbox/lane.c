@@ -15,15 +15,6 @@ _Static_assert(sizeof(bh_control) == 128, "both sides read the same header");
 
 // Nanoseconds of spinning after which each round offers the core to others.
 #define YIELD_AFTER 4000u
-// A yield that took as many was a time slice of somebody who has nothing to do with the call; so
-// many waits then go without.
-#define CROWDED_AFTER 1000000u
-#define CROWDED_WAITS 64u
-
-// The waits of this thread that do not yield. To yield is right where both sides share a core, and
-// where more threads run than there are cores, it gives whole time slices away: recent kernels count
-// a yield as the use of one.
-static _Thread_local uint32_t crowded_waits;
 
 static void pause_briefly(void) {
 #if defined(__x86_64__)
@@ -62,8 +53,6 @@ int bh_lane_wait(bh_lane *lane, uint32_t side, const uint32_t *closed, uint64_t 
   if (spin_nanoseconds > 0) {
     const uint64_t start = bh_monotonic_nanoseconds();
     uint64_t now = start;
-    const int yields = crowded_waits == 0;
-    if (!yields) crowded_waits--;
     do {
       // The clock costs more than a look at the word.
       for (int i = 0; i < 64; i++) {
@@ -71,10 +60,8 @@ int bh_lane_wait(bh_lane *lane, uint32_t side, const uint32_t *closed, uint64_t 
         pause_briefly();
       }
       // The other side may wait for this very core.
-      if (yields && now - start > YIELD_AFTER) sched_yield();
-      const uint64_t before = now;
+      if (now - start > YIELD_AFTER) sched_yield();
       now = bh_monotonic_nanoseconds();
-      if (now - before > CROWDED_AFTER) crowded_waits = CROWDED_WAITS;
     } while (now - start < spin_nanoseconds);
   }
   const struct timespec time = {(time_t)(sleep_nanoseconds / 1000000000u),
