@@ -52,13 +52,14 @@ extension InspectReport {
           ? ["\(stored - names.count) layers: their weights are not kept as floating-point numbers"]
           : []) + others))
     let frozen = groups.filter { $0.frozen != nil }.count
+    let left = frozen == 1 ? "1 group" : "\(frozen) groups"
     let nested = names.count { $0.enclosing != nil }
     methods.append(
       Method(
         name: "prune channels", reached: groups.count - frozen, total: groups.count,
-        left: (frozen > 0 ? ["\(frozen) groups: see the table of coupled channels"] : [])
+        left: (frozen > 0 ? ["\(left): see the table of coupled channels"] : [])
           + (nested > 0 ? ["\(nested) layers: inside of subgraphs"] : [])))
-    methods.append(distillation(graph))
+    methods.append(distillation(reaching))
     for (name, mode) in [
       ("quantize (static, dynamic)", QuantizeSettings.Mode.static),
       ("quantize (weight-only)", .weightOnly),
