@@ -55,7 +55,7 @@ extension Graph {
     }
     let folded = gone.sorted().map { nodes[$0].displayName }
     result.nodes = result.nodes.enumerated().filter { !gone.contains($0.offset) }.map(\.element)
-    result.dropUnusedInitializers(of: gone.sorted().map { nodes[$0] })
+    result.dropUnreadConstants(gone.flatMap { nodes[$0].inputs })
     return (result, folded)
   }
 }

@@ -2,12 +2,11 @@ internal import BillhookTensor
 internal import OrderedCollections
 
 extension Graph {
-  /// Removes the initializers of nodes that are gone, where nothing else reads them.
-  public mutating func dropUnusedInitializers(of gone: [Node]) {
-    let read = Set(nodes.flatMap(\.reads)).union(outputs.map(\.name))
-    for name in gone.flatMap(\.inputs) where !read.contains(name) {
-      initializers.removeValue(forKey: name)
-    }
+  /// Removes those of some constants, wherever the graph keeps them, that nothing reads.
+  public mutating func dropUnreadConstants(_ names: some Sequence<String>) {
+    let unread = Set(names).subtracting(nodes.flatMap(\.reads)).subtracting(outputs.map(\.name))
+    for name in unread { initializers.removeValue(forKey: name) }
+    nodes.removeAll { $0.op == "Constant" && unread.contains($0.outputs.first ?? "") }
   }
 
   /// Removes a constant, wherever the graph keeps it.

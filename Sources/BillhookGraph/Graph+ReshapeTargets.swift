@@ -47,7 +47,7 @@ extension Graph {
       }
     }
     nodes = kept.reversed()
-    dropUnusedInitializers(of: gone)
+    dropUnreadConstants(gone.flatMap(\.inputs))
     let names = Set(gone.flatMap(\.outputs))
     valueInfos.removeAll { names.contains($0.name) }
   }

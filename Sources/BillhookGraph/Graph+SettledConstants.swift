@@ -71,9 +71,7 @@ extension Graph {
     for (old, new) in aliases.reversed() { result.rename(old, to: new) }
     let names = Set(gone.flatMap(\.outputs))
     result.valueInfos.removeAll { names.contains($0.name) }
-    let read = Set(result.nodes.flatMap(\.reads)).union(outputs)
-    let unread = Set(gone.flatMap(\.inputs) + settled).subtracting(read)
-    for name in unread.sorted() { result.removeConstant(name) }
+    result.dropUnreadConstants(gone.flatMap(\.inputs) + settled)
     return result
   }
 }

@@ -31,10 +31,7 @@ extension QuantizationStage {
       graph.nodes.replaceSubrange(index...index, with: nodes)
     }
     for weight in Set(layers.map(\.layer.weight)).sorted() { graph.removeConstant(weight) }
-    graph.dropUnusedInitializers(
-      of: layers.map { entry in
-        Node("", name: "", inputs: [entry.layer.bias ?? ""], outputs: [])
-      })
+    graph.dropUnreadConstants(layers.compactMap(\.layer.bias))
   }
 
   private mutating func integerNodes(_ entry: Layer, _ node: Node, input: [String]) -> [Node] {

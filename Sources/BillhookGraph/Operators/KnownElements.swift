@@ -1,13 +1,14 @@
 internal import BillhookTensor
 
+/// Values with more elements than this are no shapes.
+private let largestShapeCount = 64
+
 /// What is known of the elements of a small integer value before anything is computed.
 ///
 /// Exporters compute shapes from shapes: a Gather takes the batch from a Shape, a Concat puts it in
 /// front of sizes that are constant. Such a value is no constant, but each of its elements is a number
 /// (`.fixed`, which may be negative here), a size with a name, or unknown (`.symbolic("")`).
 extension OperatorDefinition {
-  /// Values with more elements than this are no shapes.
-  private static let largestCount = 64
   /// Operators that only move the elements of their first input, or of all inputs.
   private static let moving: Set<String> = [
     "Cast", "Concat", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Unsqueeze",
@@ -19,7 +20,7 @@ extension OperatorDefinition {
   ) throws(GraphError) -> [Dimension]? {
     guard context.node.outputs.count == 1, let type = types.first,
       [.int32, .int64].contains(type.elementType), type.shape.count <= 1,
-      let count = type.sizes?.reduce(1, *), count <= Self.largestCount
+      let count = type.sizes?.reduce(1, *), count <= largestShapeCount
     else { return nil }
     switch name {
     case "Shape":
@@ -90,7 +91,7 @@ extension NodeContext {
   func elements(_ index: Int) throws(GraphError) -> [Dimension]? {
     if let tensor = optionalTensor(index) { return tensor.integers()?.map { .fixed($0) } }
     guard let type = optionalType(index), [.int32, .int64].contains(type.elementType),
-      type.shape.count <= 1, let count = type.sizes?.reduce(1, *), count <= 64
+      type.shape.count <= 1, let count = type.sizes?.reduce(1, *), count <= largestShapeCount
     else { return nil }
     return known[valueName(index)] ?? [Dimension](repeating: .symbolic(""), count: count)
   }
