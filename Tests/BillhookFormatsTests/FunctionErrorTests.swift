@@ -113,4 +113,32 @@ internal import Testing
         == Self.message(
           "the function \"own.F0\"", "a call inside of 64 functions and subgraphs", "at most 64"))
   }
+
+  @Test func `a long name of a call is not given to too many values`() {
+    let call = WireBytes.node(
+      "F", ["x"], ["y"], name: String(repeating: "n", count: 1 << 24), domain: "own")
+    let function = Self.function(FunctionBytes.chain(["a"] + (0..<20).map { "t\($0)" } + ["b"]))
+    #expect(
+      sentence {
+        _ = try ONNXFile.decode(FunctionBytes.model([function], nodes: [call]), name: "m.onnx")
+      } == """
+        Cannot read "m.onnx" as ONNX: at the function "own.F", found calls whose values have names of \
+        more than 268435456 bytes, which is not supported. Supported: shorter names of nodes that call \
+        functions.
+        """)
+  }
+
+  @Test func `a list of subgraphs in a body is refused`() {
+    let list = WireBytes.message {
+      $0.text(1, "branches")
+      $0.message(11) { $0.value(12, "b") }
+      $0.integer(20, 10)
+    }
+    let node = WireBytes.node("Choose", ["a"], ["b"], domain: "other", attributes: [list])
+    #expect(
+      Self.failure([Self.function([node])]) == """
+        Cannot read "m.onnx" as ONNX: at node "b" of the function "own.F", found a list of subgraphs as \
+        the attribute "branches", which is not supported. Supported: one subgraph an attribute.
+        """)
+  }
 }

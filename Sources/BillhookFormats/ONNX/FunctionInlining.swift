@@ -15,6 +15,8 @@ struct FunctionInlining {
   private static let maximumNodeCount = 1 << 18
   /// What a model file can hold, so that the network can be written again.
   private static let maximumByteCount = 1 << 31
+  /// A call with a long name gives it to every value of the body.
+  private static let maximumNameByteCount = 1 << 28
 
   private struct Function {
     let proto: Onnx_FunctionProto
@@ -43,6 +45,7 @@ struct FunctionInlining {
   private var totals: [FunctionName: Int] = [:]
   private var nodeCount = 0
   private var byteCount = 0
+  private var nameByteCount = 0
 
   /// Replaces the calls in the model's graph, and drops the functions, which nothing calls then. A
   /// model without calls stays as it is.
@@ -65,8 +68,8 @@ struct FunctionInlining {
     model.graph.node = try inlining.expand(model.graph.node, [])
 
     guard !inlining.checked.isEmpty else { return }
-    // Training graphs, which are carried as they are, may call them too.
-    if model.trainingInfo.isEmpty { model.functions = [] }
+    // Training graphs and lists of subgraphs, which are carried as they are, may call them too.
+    if model.trainingInfo.isEmpty, !listsSubgraphs(model.graph.node) { model.functions = [] }
     for (domain, version) in inlining.opsets.sorted(by: { $0.key < $1.key }) {
       guard !known.contains(domain) else { continue }
       var entry = Onnx_OperatorSetIdProto()
@@ -157,10 +160,7 @@ struct FunctionInlining {
       function: name, prefix: node.name.isEmpty ? pool.unused(proto.name) : node.name,
       results: results, attributes: attributes)
 
-    // Each node of a body has a name or two that start with the call's.
-    try charge(
-      call, nodes: function.nodeCount,
-      bytes: function.byteCount + 2 * function.nodeCount * call.prefix.utf8.count)
+    try charge(call, nodes: function.nodeCount, bytes: function.byteCount)
     var nodes: [Onnx_NodeProto] = []
     for inner in proto.node { nodes.append(try renamed(inner, &scope, call, isNested: false)) }
     for (output, wanted) in zip(proto.output, node.output) where !wanted.isEmpty {
@@ -173,7 +173,7 @@ struct FunctionInlining {
       if made != wanted {
         var identity = Onnx_NodeProto()
         identity.opType = "Identity"
-        identity.name = pool.unused("\(call.prefix)/\(output)")
+        identity.name = try newName(output, call)
         identity.input = [made]
         identity.output = [wanted]
         nodes.append(identity)
@@ -223,6 +223,12 @@ struct FunctionInlining {
     return sum
   }
 
+  private static func listsSubgraphs(_ nodes: [Onnx_NodeProto]) -> Bool {
+    nodes.contains {
+      $0.attribute.contains { !$0.graphs.isEmpty || $0.hasG && listsSubgraphs($0.g.node) }
+    }
+  }
+
   private static func count(_ nodes: [Onnx_NodeProto]) -> Int {
     nodes.reduce(0) { sum, node in
       sum + node.attribute.reduce(1) { $0 + ($1.hasG ? count($1.g.node) : 0) }
@@ -243,7 +249,7 @@ extension FunctionInlining {
   ) throws(FormatError) -> Onnx_NodeProto {
     var node = source
     let label = source.name.isEmpty ? source.output.first ?? source.opType : source.name
-    if !node.name.isEmpty { node.name = pool.unused("\(call.prefix)/\(node.name)") }
+    if !node.name.isEmpty { node.name = try newName(node.name, call) }
     for index in node.input.indices where !node.input[index].isEmpty {
       node.input[index] = try value(node.input[index], readBy: label, scope, call)
     }
@@ -259,7 +265,12 @@ extension FunctionInlining {
         continue
       }
       if attribute.hasG {
-        attribute.g = try renamed(attribute.g, of: label, scope, call)
+        attribute.g = try renamed(attribute.g, of: label, &scope, call)
+      }
+      guard attribute.graphs.isEmpty else {
+        throw decoder.unsupported(
+          "node \"\(label)\" of the function \"\(call.function)\"",
+          "a list of subgraphs as the attribute \"\(attribute.name)\"", "one subgraph an attribute")
       }
       attributes.append(attribute)
     }
@@ -271,8 +282,11 @@ extension FunctionInlining {
           "node \"\(label)\" of the function \"\(call.function)\"",
           "the value \"\(name)\" for the second time", "each value made once")
       }
-      node.output[index] =
-        (isNested ? nil : call.results[name]) ?? pool.unused("\(call.prefix)/\(name)")
+      if !isNested, let wanted = call.results[name] {
+        node.output[index] = wanted
+      } else {
+        node.output[index] = try newName(name, call)
+      }
       scope[name] = node.output[index]
     }
     return node
@@ -280,28 +294,28 @@ extension FunctionInlining {
 
   /// A subgraph of a body; it may read what the function has made before.
   private mutating func renamed(
-    _ source: Onnx_GraphProto, of node: String, _ outer: [String: String], _ call: Call
+    _ source: Onnx_GraphProto, of node: String, _ scope: inout [String: String], _ call: Call
   ) throws(FormatError) -> Onnx_GraphProto {
     var graph = source
-    var scope = outer
-    func define(_ name: inout String, _ pool: inout NamePool) {
-      guard !name.isEmpty else { return }
-      let new = pool.unused("\(call.prefix)/\(name)")
-      scope[name] = new
-      name = new
-    }
-    for index in graph.input.indices { define(&graph.input[index].name, &pool) }
+    let inputs = Set(source.input.map(\.name))
+    // What the subgraph calls by a name of the outside hides that only for itself.
+    let own =
+      inputs.union(source.initializer.map(\.name))
+      .union(source.sparseInitializer.map(\.values.name)).union(source.node.flatMap(\.output))
+    let hidden = own.map { (name: $0, outside: scope[$0]) }
+    defer { for (name, outside) in hidden { scope[name] = outside } }
+    for index in graph.input.indices { try define(&graph.input[index].name, &scope, call) }
     // Old models list an initializer as an input too: it is one value.
     for index in graph.initializer.indices {
       let name = graph.initializer[index].name
-      if source.input.contains(where: { $0.name == name }), let new = scope[name] {
+      if inputs.contains(name), let new = scope[name] {
         graph.initializer[index].name = new
       } else {
-        define(&graph.initializer[index].name, &pool)
+        try define(&graph.initializer[index].name, &scope, call)
       }
     }
     for index in graph.sparseInitializer.indices {
-      define(&graph.sparseInitializer[index].values.name, &pool)
+      try define(&graph.sparseInitializer[index].values.name, &scope, call)
     }
     for index in graph.node.indices {
       graph.node[index] = try renamed(graph.node[index], &scope, call, isNested: true)
@@ -316,6 +330,26 @@ extension FunctionInlining {
       return info
     }
     return graph
+  }
+
+  private mutating func define(
+    _ name: inout String, _ scope: inout [String: String], _ call: Call
+  ) throws(FormatError) {
+    guard !name.isEmpty else { return }
+    let new = try newName(name, call)
+    scope[name] = new
+    name = new
+  }
+
+  /// A name for a value or node of a body that nothing else in the model has.
+  private mutating func newName(_ name: String, _ call: Call) throws(FormatError) -> String {
+    nameByteCount += call.prefix.utf8.count + name.utf8.count
+    guard nameByteCount <= Self.maximumNameByteCount else {
+      throw decoder.unsupported(
+        "the function \"\(call.function)\"", "calls whose values have names of more than "
+          + "\(Self.maximumNameByteCount) bytes", "shorter names of nodes that call functions")
+    }
+    return pool.unused("\(call.prefix)/\(name)")
   }
 
   /// The new name of a value. A body must not find a value of its caller by chance.
