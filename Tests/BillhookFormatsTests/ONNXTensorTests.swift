@@ -201,6 +201,18 @@ internal import Testing
     }
   }
 
+  @Test func `raw data of no bytes do not stand in the way of typed data`() throws {
+    let bytes = WireBytes.model { graph in
+      graph.initializer(type: 1, dims: [2]) {
+        $0.data(9, [])
+        $0.float(4, 1.5)
+        $0.float(4, -2)
+      }
+    }
+    #expect(
+      try ONNXFile.decode(bytes, name: "m.onnx").initializers["w"]?.tensor == Tensor([1.5, -2]))
+  }
+
   @Test func `raw data given twice are the second ones`() throws {
     let bytes = WireBytes.model { graph in
       graph.initializer(type: 2, dims: [2]) {

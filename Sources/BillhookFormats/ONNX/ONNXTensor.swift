@@ -101,10 +101,10 @@ extension ONNXDecoder {
       proto.floatData.count, proto.int32Data.count, proto.int64Data.count, proto.doubleData.count,
       proto.uint64Data.count, proto.stringData.count,
     ].reduce(0, +)
-    if proto.hasRawData && !(proto.rawData.isEmpty && typedCount > 0) {
+    let place = place(of: proto)
+    let found = place?.count ?? proto.rawData.count
+    if proto.hasRawData && !(found == 0 && typedCount > 0) {
       let byteCount = count * type.byteCount
-      let place = place(of: proto)
-      let found = place?.count ?? proto.rawData.count
       guard found == byteCount else {
         throw malformed(
           location, "\(found) bytes of raw data",
