@@ -23,14 +23,21 @@ extension Graph {
   /// - Throws: ``GraphError`` when a node is wrong.
   public func settlingConstants() throws(GraphError) -> Graph {
     var known = constantTensors()
-    let consumers = consumers()
     let outputs = Set(outputs.map(\.name))
     var isConstant = Set(known.keys)
-    for node in nodes where node.isSettled(isConstant) { isConstant.formUnion(node.outputs) }
+    // The constants that Identities give other names.
+    var origins: [String: String] = [:]
+    for node in nodes where node.isSettled(isConstant) {
+      isConstant.formUnion(node.outputs)
+      guard node.op == "Identity" else { continue }
+      origins[node.outputs[0]] = origins[node.inputs[0]] ?? node.inputs[0]
+    }
+    let lasting = Set(
+      outputs.union(nodes.filter { !$0.isSettled(isConstant) }.flatMap(\.reads))
+        .map { origins[$0] ?? $0 })
     func isFree(_ name: String) -> Bool {
       guard let tensor = known[name], tensor.count > 1024 else { return true }
-      return !outputs.contains(name)
-        && (consumers[name] ?? []).allSatisfy { nodes[$0].isSettled(isConstant) }
+      return !lasting.contains(origins[name] ?? name)
     }
     var result = self
     result.nodes = []

@@ -64,6 +64,17 @@ import Testing
     #expect(try graph.settlingConstants().nodes.map(\.name) == ["turn", "layer", "lookup"])
   }
 
+  @Test func `nor is one that something else reads by another name`() throws {
+    var graph = layer(
+      [turned, Node("Identity", name: "same", inputs: ["w"], outputs: ["v"])], shape: [64, 32],
+      reading: [Node("Gather", name: "lookup", inputs: ["v", "ids"], outputs: ["rows"])],
+      outputs: ["y", "rows"])
+    graph.inputs.append(ValueInfo("ids", .int64, shape: ["N"]))
+    let settled = try graph.settlingConstants()
+    #expect(settled.nodes.map(\.name) == ["turn", "layer", "lookup"])
+    #expect(Array(settled.initializers.keys) == ["w"])
+  }
+
   @Test func `integers of a quantized weight stay integers`() throws {
     var graph = layer([
       Node("DequantizeLinear", name: "floats", inputs: ["q", "s"], outputs: ["f"]),
