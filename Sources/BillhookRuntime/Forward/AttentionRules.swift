@@ -54,8 +54,9 @@ enum AttentionRules {
       node.int("right_window_size", default: -1) < 0
     else { throw refuse("a window", "queries that see all keys, or all before them") }
     let isRead = node.outputs.dropFirst(3).contains { output in
-      l.graph.nodes.contains { $0.reads.contains(output) }
-        || l.graph.outputs.contains { $0.name == output }
+      !output.isEmpty
+        && (l.graph.nodes.contains { $0.reads.contains(output) }
+          || l.graph.outputs.contains { $0.name == output })
     }
     guard !isRead else { throw refuse("its scores read by somebody", "the other outputs") }
   }

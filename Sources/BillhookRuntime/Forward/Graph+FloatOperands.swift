@@ -55,12 +55,10 @@ private struct FloatOperands {
   }
 
   mutating func attention(_ index: Int) {
-    for past in [4, 5] {
-      guard let name = nodes[index].input(past), types[name]?.sizes?.contains(0) == true,
-        nodes[index].input(6) == nil
-      else { continue }
+    let past = [4, 5].map { nodes[index].input($0).flatMap { types[$0]?.sizes } }
+    if nodes[index].input(6) == nil, past.allSatisfy({ $0?.count == 4 && $0?[2] == 0 }) {
       // Nothing came before: the first turn of a conversation.
-      nodes[index].inputs[past] = ""
+      for place in [4, 5] { nodes[index].inputs[place] = "" }
       isChanged = true
     }
     guard let mask = nodes[index].input(3), types[mask]?.elementType == .bool,
