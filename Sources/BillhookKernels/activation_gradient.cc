@@ -1,5 +1,8 @@
 // The slopes of bh_activation.h's functions, on all threads.
 #include "bh_activation.h"
+
+#include <cstring>
+
 #include "parallel.h"
 #include "vector_targets.h"
 

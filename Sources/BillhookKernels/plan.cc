@@ -168,12 +168,18 @@ const void *bh_plan::constant_data(int32_t value) {
                                    [&](const Packing &packing) { return packing.target == root; });
     if (made == packings.end())
       throw PlanFailure("Value " + std::to_string(value) + " is not a constant.");
-    const void *source = constant_data(made->source);
-    auto bytes = std::make_shared<Buffer>(values[root].layout.get_size());
-    made->pack(source, bytes->data());
-    values[root].own = bytes;
+    pack(*made);
   }
   return values[root].own->data();
+}
+
+void bh_plan::pack(const Packing &packing) {
+  Value &target = values[packing.target];
+  if (target.own) return;
+  const void *source = constant_data(packing.source);
+  auto bytes = std::make_shared<Buffer>(target.layout.get_size());
+  packing.pack(source, bytes->data());
+  target.own = bytes;
 }
 
 int32_t bh_plan::in_layout(int32_t value, const memory::desc &layout) {

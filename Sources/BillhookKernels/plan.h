@@ -129,6 +129,7 @@ struct bh_plan {
                      std::function<void(const void *source, void *target)> pack);
   // The bytes of a constant, which is packed now if it was not so far.
   const void *constant_data(int32_t value);
+  void pack(const billhook::Packing &packing);
   // The value in another layout: itself, a packed constant, or a reorder in the plan.
   int32_t in_layout(int32_t value, const dnnl::memory::desc &layout);
   // Parameters take the layout of their first user for good.

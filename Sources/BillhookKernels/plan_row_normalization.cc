@@ -9,12 +9,7 @@ namespace {
 // A scale or shift with `count` elements as what the kernels read; NONE stays NONE.
 int32_t factors(bh_plan *plan, int32_t value, int64_t count, std::vector<int> &reads) {
   if (value == BH_PLAN_NONE) return value;
-  // A parameter that nobody has packed so far must stay plain from here on.
-  const int32_t result =
-      plan->unflattened(value) != value
-          ? plan->plain(value)
-          : plan->parameter_in_layout(
-                value, plain_layout(plan->at(value).dims, memory::data_type::f32));
+  const int32_t result = plan->plain_for_good(value);
   int64_t found = 1;
   for (int64_t size : plan->at(result).dims) found *= size;
   if (found != count)

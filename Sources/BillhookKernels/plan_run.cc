@@ -69,7 +69,7 @@ void bh_plan::pack_constants() {
   };
   for (int root = 0; root < static_cast<int>(values.size()); root++) let_go(root, -1);
   for (int i = 0; i < count; i++) {
-    if (is_wanted[i]) constant_data(packings[i].target);
+    if (is_wanted[i]) pack(packings[i]);
     let_go(values[packings[i].source].root, i);
   }
   // What the operations read lies as they are used to, and its lender need not stay.
