@@ -346,8 +346,9 @@ extension FunctionInlining {
     nameByteCount += call.prefix.utf8.count + name.utf8.count
     guard nameByteCount <= Self.maximumNameByteCount else {
       throw decoder.unsupported(
-        "the function \"\(call.function)\"", "calls whose values have names of more than "
-          + "\(Self.maximumNameByteCount) bytes", "shorter names of nodes that call functions")
+        "the function \"\(call.function)\"",
+        "calls whose values have names of more than \(Self.maximumNameByteCount) bytes",
+        "shorter names of nodes that call functions")
     }
     return pool.unused("\(call.prefix)/\(name)")
   }
