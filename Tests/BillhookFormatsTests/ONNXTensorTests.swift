@@ -210,7 +210,8 @@ internal import Testing
       }
     }
     #expect(
-      try ONNXFile.decode(bytes, name: "m.onnx").initializers["w"]?.tensor == Tensor([1.5, -2]))
+      try ONNXFile.decode(bytes, name: "m.onnx").initializers["w"]?.tensor
+        == Tensor([1.5, -2] as [Float]))
   }
 
   @Test func `raw data given twice are the second ones`() throws {
