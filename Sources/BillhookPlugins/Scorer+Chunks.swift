@@ -102,31 +102,7 @@ extension Scorer {
   /// True when the plugin runs in another process, so that its scores are worth keeping.
   public var isRemote: Bool { instance.plugin.worker != nil }
 
-  /// All element scores of a layer, for plugins with the CHUNKED flag; nil when the plugin crashed
-  /// and the user wants the layer to be left alone then.
-  public func storedChunks(
-    _ layer: LayerContext, weight: Tensor, statistics: LayerStatistics = .init()
-  ) throws(PluginError) -> Tensor? {
-    var scores = Tensor(unwritten: weight.shape)
-    var isLeftAlone = false
-    try scores.withUnsafeMutableElements(of: Float.self) { (out) throws(PluginError) in
-      // Pieces are disjoint parts of the buffer, which outlives them.
-      nonisolated(unsafe) let base = out.baseAddress
-      let copy: PieceReader = { first, _, scores in
-        guard let base, let source = scores.baseAddress else { return }
-        (base + first).update(from: source, count: scores.count)
-      }
-      if !isRemote {
-        return try scoreChunks(layer, weight: weight, statistics: statistics, consume: copy)
-      }
-      try withLoop(layer, weight: weight, statistics: statistics, .reader(copy)) { loop in
-        isLeftAlone = !loop.score(0..<out.count, into: out)
-      }
-    }
-    return isLeftAlone ? nil : scores
-  }
-
-  private func withLoop(
+  func withLoop(
     _ layer: LayerContext, weight: Tensor, statistics: LayerStatistics, _ consumer: PieceConsumer,
     _ body: (ChunkLoop) -> Void
   ) throws(PluginError) {
@@ -157,14 +133,14 @@ extension Scorer {
 }
 
 /// What becomes of the scores of a piece.
-private enum PieceConsumer {
+enum PieceConsumer {
   case reader(Scorer.PieceReader)
   case spender(Scorer.PieceSpender)
 }
 
 /// One layer's pieces. Safety of `@unchecked`: all but the error is constant, the pointers outlive
 /// the loop, and the plugin promises (CONCURRENT) that `score` may run on several threads.
-private final class ChunkLoop: @unchecked Sendable {
+final class ChunkLoop: @unchecked Sendable {
   private static let pieceCount = Scorer.pieceElementCount
   /// Elements of one call of a worker: their scores take 16 MiB.
   private static let bandCount = 1 << 22
@@ -285,25 +261,9 @@ private final class ChunkLoop: @unchecked Sendable {
     guard !range.isEmpty else { return true }
     var isScored = false
     attempt { () throws(PluginError) in
-      func view(_ data: UnsafePointer<Float>) -> UnsafePointer<bh_tensor> {
-        tensors.view(
-          UnsafeMutableRawPointer(mutating: data + range.lowerBound), .float32,
-          shape: [range.count])
-      }
-      let out = tensors.view(scores.baseAddress, .float32, shape: [range.count])
-      var input = piece.input
-      input.weight = view(piece.weights)
-      if let gradient = piece.gradient { input.grad = view(gradient) }
-      var cLayer = piece.layer
-      cLayer.element_begin = Int64(range.lowerBound)
+      let request = PieceRequest(self, range, into: scores)
       let status = try scorer.instance.context(layer).run("score") { call in
-        withUnsafePointer(to: &cLayer) { cLayer in
-          withUnsafePointer(to: &input) { input in
-            WorkerInstance.call(
-              .scorePieces, piece.instance, call,
-              [UInt(bitPattern: cLayer), UInt(bitPattern: input), UInt(bitPattern: out)])
-          }
-        }
+        WorkerInstance.call(.scorePieces, piece.instance, call, request.arguments)
       }
       guard status != BH_SKIP else { return }
       try scorer.checkFinite(UnsafeBufferPointer(scores), from: range.lowerBound, layer)

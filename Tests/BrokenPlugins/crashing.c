@@ -1,5 +1,5 @@
 // A scorer that does what its parameter "mode" says, most of it forbidden, and loads well unless it
-// is built with CRASHES_WHEN_LOADED.
+// is built with CRASHES_WHEN_LOADED. ON_LAYER restricts it to the layer of that name.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <math.h>
@@ -78,6 +78,9 @@ static bh_status score(void *self, bh_call *call, const bh_layer *layer, const b
   float *out = scores_out->data;
   const int64_t n = count_of(scores_out);
   for (int64_t i = 0; i < n; i++) out[i] = fabsf(x[i]);
+#if defined(ON_LAYER)
+  if (strcmp(layer->name, ON_LAYER) != 0) return BH_OK;
+#endif
   switch ((int)(intptr_t)self - 1) {
     case SEGFAULT: *(volatile int *)8 = 1; break;
     case ABORT:
@@ -193,7 +196,9 @@ static const bh_param *const params[] = {&mode};
 static const bh_scorer hooks = {.struct_size = sizeof(bh_scorer), .score = score};
 static const bh_plugin plugin = {
     .struct_size = sizeof(bh_plugin), .hook = BH_HOOK_SCORER,
-#if defined(DETERMINISTIC)
+#if defined(CHUNKED)
+    .caps = BH_CAP_DETERMINISTIC | BH_CAP_CONCURRENT | BH_CAP_CHUNKED,
+#elif defined(DETERMINISTIC)
     .caps = BH_CAP_DETERMINISTIC,
 #endif
     .id = "org.example.crashing", .name = "Crashing", .summary = "Crashes.", .n_params = 1,

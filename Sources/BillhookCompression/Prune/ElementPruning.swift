@@ -52,7 +52,7 @@ struct ElementPruning {
     deliver: (_ index: Int, _ written: Written) throws -> Void
   ) throws -> Result {
     let streams = scorer.isPiecewise && !isWorthStoring(items)
-    let scores = try items.map { streams ? nil : try storedScores($0) }
+    let scores = try streams ? items.map { _ in nil } : storedScores(items)
     let chosen = items.indices.filter { streams || scores[$0] != nil }
     let elements = chosen.reduce(0) { $0 + items[$1].weight.count }
     let wanted = Self.selectedCount(ratio: ratio, elements: elements)
@@ -155,11 +155,14 @@ struct ElementPruning {
     scorer.isRemote && items.reduce(0) { $0 + $1.weight.count } <= Self.storedElements
   }
 
-  /// The scores of a whole item; nil when the scorer skips it.
-  private func storedScores(_ item: Item) throws -> Tensor? {
-    guard scorer.isPiecewise else { return try elementScores(item) }
+  /// The scores of whole items; nil for those that the scorer skips.
+  private func storedScores(_ items: [Item]) throws -> [Tensor?] {
+    guard scorer.isPiecewise else { return try items.map(elementScores) }
     return try scorer.storedChunks(
-      item.context, weight: item.weight.asFloat32(), statistics: item.statistics)
+      items.map {
+        Scorer.ChunkedLayer(
+          layer: $0.context, weight: $0.weight.asFloat32(), statistics: $0.statistics)
+      })
   }
 
   /// The scores of all elements of an item; nil when the scorer skips it.

@@ -8,15 +8,15 @@ internal import Synchronization
 ///
 /// Safety of `@unchecked`: what changes is behind `remote`.
 final class WorkerInstance: @unchecked Sendable {
-  private let library: WorkerLibrary
+  let library: WorkerLibrary
   private let pluginIndex: Int
-  private let descriptor: PluginDescriptor
+  let descriptor: PluginDescriptor
   /// The parameters' values, as they go to the worker.
   private let values: [UInt8]
   private let seed: UInt64
-  private let remote = Mutex(RemoteState())
+  let remote = Mutex(RemoteState())
 
-  private struct RemoteState {
+  struct RemoteState {
     /// The process and the instance's number in it.
     var place: (process: WorkerProcess, generation: Int, id: Int)?
     /// True when calls changed the instance, so that a new one would not be the same.
@@ -211,7 +211,7 @@ final class WorkerInstance: @unchecked Sendable {
   }
 
   /// Reads the status of a call and the failure that came with it.
-  private static func outcome(
+  static func outcome(
     _ reader: inout WireReader, _ process: WorkerProcess, _ context: CallContext
   ) -> bh_status {
     let status = bh_status(truncatingIfNeeded: reader.integer())
@@ -231,7 +231,7 @@ final class WorkerInstance: @unchecked Sendable {
   }
 
   /// The instance in the running process, made there when it is not yet.
-  private func connect(
+  func connect(
     _ context: CallContext
   ) throws(PluginError) -> (process: WorkerProcess, id: Int, status: bh_status) {
     let result = remote.withLock { remote -> Result<(WorkerProcess, Int, bh_status), PluginError> in

@@ -29,6 +29,8 @@ enum WorkerProtocol {
     case destroy
     case validate
     case call
+    /// Several calls, one after the other, as long as none fails.
+    case calls
     case reply
     // From the worker, in the middle of a call
     case write

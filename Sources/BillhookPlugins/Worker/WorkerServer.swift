@@ -210,6 +210,12 @@ public final class WorkerServer: @unchecked Sendable {
       case .destroy: destroy(&request, &reply)
       case .validate: validate(&request, &reply)
       case .call: call(&request, &reply, decoder)
+      case .calls:
+        var rest = request.integer()
+        while rest > 0, call(&request, &reply, decoder) >= 0 {
+          decoder.forget()
+          rest -= 1
+        }
       case .reply, .write, .read, nil: break
       }
       decoder.forget()
@@ -268,17 +274,18 @@ public final class WorkerServer: @unchecked Sendable {
     putOutcome(status, context, &reply)
   }
 
+  @discardableResult
   private func call(
     _ request: inout WireReader, _ reply: inout WireWriter, _ decoder: CallDecoder
-  ) {
+  ) -> bh_status {
     let id = request.integer()
     let number = request.integer()
     let layerIndex = request.integer()
     guard let served = state.withLock({ $0.served[id] }),
       HookCall.entries.indices.contains(number)
-    else { return }
+    else { return BH_E_INVALID_ARG }
     let entry = HookCall.entries[number]
-    guard let function = entry.function(served.plugin.entry) else { return }
+    guard let function = entry.function(served.plugin.entry) else { return BH_E_INVALID_ARG }
     let arguments = entry.arguments.map { decoder.argument($0, &request) }
     // Only the index matters here: it is the key of random numbers.
     let layer =
@@ -295,6 +302,7 @@ public final class WorkerServer: @unchecked Sendable {
       }
     putOutcome(status, context, &reply)
     decoder.putAnswers(&reply)
+    return status
   }
 
   private func putOutcome(_ status: bh_status, _ context: CallContext, _ reply: inout WireWriter) {
