@@ -17,7 +17,7 @@ extension Scorer {
 
   /// The most layers and elements that a worker scores in one turn: enough to make up for the turn,
   /// little enough to start again.
-  private static let layersOfTurn = 16
+  private static let layersOfTurn = 64
   private static let elementsOfTurn = 1 << 20
 
   /// All element scores of some layers, for plugins with the CHUNKED flag; nil in the place of a layer

@@ -80,8 +80,9 @@ extension WorkerProcess {
     case timedOut
   }
 
-  /// Long enough for a worker that was asleep: to be woken itself would cost the host as much again.
-  private static let spinNanoseconds: UInt64 = 200_000
+  /// Long enough for a worker that was asleep and has many small layers to score: to be woken itself
+  /// would cost the host as much again as to wake the worker.
+  private static let spinNanoseconds: UInt64 = 1_000_000
   private static let sleepNanoseconds: UInt64 = 20_000_000
 
   /// Passes the turn to the worker and waits for it to come back.
