@@ -50,6 +50,7 @@ public enum GraphError: Error, Equatable, Sendable {
   case frozenGroup(group: String, reason: String)
   case unknownUnit(group: String, unit: Int, unitCount: Int)
   case allUnitsRemoved(group: String, unitCount: Int)
+  case partRemoved(group: String, value: String, unitCount: Int)
   case staleGroup(group: String, tensor: String)
   case cannotShrink(op: String, node: String, reason: String)
 
@@ -147,6 +148,11 @@ extension GraphError: CustomStringConvertible {
       """
       All \(unitCount) units of group "\(group)" were to be removed. At least one must stay; \
       lower the ratio.
+      """
+    case .partRemoved(let group, let value, let unitCount):
+      """
+      All \(unitCount) units of group "\(group)" that the value "\(value)" holds were to be removed. \
+      At least one of them must stay; lower the ratio.
       """
     case .staleGroup(let group, let tensor):
       """

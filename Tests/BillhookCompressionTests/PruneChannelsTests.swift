@@ -99,6 +99,49 @@ import Testing
     #expect(rounded.graph.constant("conv1.weight")!.shape[0] == 2)
   }
 
+  /// Four neurons, halves of which go their own ways; the second half has a residual connection when
+  /// `inner` is given.
+  private func halves(_ weight: [Float], inner: [Float]? = nil) -> Graph {
+    var nodes = [
+      Node("MatMul", name: "a", inputs: ["x", "a.w"], outputs: ["a.out"]),
+      Node(
+        "Split", name: "halves", inputs: ["a.out"], outputs: ["p", "q"],
+        attributes: ["axis": .int(1)]),
+    ]
+    if inner != nil {
+      nodes += [
+        Node("MatMul", name: "inner", inputs: ["q", "inner.w"], outputs: ["i"]),
+        Node("Add", name: "shortcut", inputs: ["q", "i"], outputs: ["r"]),
+      ]
+    }
+    nodes += [
+      Node(
+        "Concat", name: "join", inputs: ["p", inner == nil ? "q" : "r"], outputs: ["j"],
+        attributes: ["axis": .int(1)]),
+      Node("MatMul", name: "b", inputs: ["j", "b.w"], outputs: ["y"]),
+    ]
+    return Graph.testing(
+      inputs: ["x": ["N", 1]], nodes,
+      [
+        "a.w": Tensor(weight, shape: [1, 4]),
+        "inner.w": Tensor(inner ?? [0, 0, 0, 0], shape: [2, 2]),
+        "b.w": Tensor([1, 2, 3, 4] as [Float], shape: [4, 1]),
+      ])
+  }
+
+  @Test func `the best channel of each part stays`() throws {
+    for scope in [PruneSettings.Scope.layer, .global] {
+      var settings = settings(0.5)
+      settings.scope = scope
+      let outcome = try prune(
+        halves([1, 2, 3, 4]), scorer: scorer("magnitude"), settings: settings)
+      #expect(outcome.record.groups[0].removed == [0, 2])
+      #expect(outcome.graph.constant("halves_split")?.integers() == [1, 1])
+      #expect(outcome.graph.constant("b.w")?.floats() == [2, 4])
+      #expect(outcome.record.equivalence!.maximumDifference < 1e-5)
+    }
+  }
+
   @Test func `a global ranking takes from the group that matters least`() throws {
     let nodes = [
       Node(

@@ -9,6 +9,7 @@ enum CouplingTopology: String, CaseIterable, CustomTestStringConvertible {
   case chain, residual, concat, concatAdd, flatten, reshape, fixedReshape, depthwise
   case sharedWeight, globalPool, matMul, constants, quantized, transposed, mobile, attention
   case recurrent, pooledByMean, stylized, lastStep
+  case split, gated, sliced, fusedHeads, packedHeads, grouped, shuffled
 
   var testDescription: String { rawValue }
 
@@ -163,6 +164,13 @@ enum CouplingTopology: String, CaseIterable, CustomTestStringConvertible {
       b.node("Gather", "step", ["f", "last"], "g", ["axis": .int(-2)])
       b.gemm("fc", "g", 6, 2, "y")
     case .attention: b.attention()
+    case .split: b.split()
+    case .gated: b.gated()
+    case .sliced: b.sliced()
+    case .fusedHeads: b.fusedHeads()
+    case .packedHeads: b.packedHeads()
+    case .grouped: b.grouped()
+    case .shuffled: b.shuffled()
     case .recurrent:
       b.conv("conv1", "x", 3, 4, "a")
       b.constant("to", Tensor([0, 0, -1] as [Int64]))

@@ -11,7 +11,11 @@ import Testing
     var random = CounterRandom(seed: seed, stream: "selection")
     return groups.filter { $0.frozenReason == nil && $0.unitCount > 1 }.map { group in
       let count = 1 + random.integer(below: group.unitCount - 1)
-      return (group, Array(random.permutation(group.unitCount)[..<count]))
+      var units = Array(random.permutation(group.unitCount)[..<count])
+      for part in group.parts where part.units.allSatisfy(units.contains) {
+        units.removeAll { $0 == part.units[0] }
+      }
+      return (group, units)
     }
   }
 
@@ -70,6 +74,28 @@ import Testing
     let small = try graph.removing([(group, [2])])
     #expect(small.nodes[1].int("group", default: 0) == 3)
     #expect(small.constant("depthwise.w")?.shape == [6, 1, 3, 3])
+  }
+
+  @Test func `each group of a grouped convolution loses channels`() throws {
+    let graph = CouplingTopology.grouped.graph(seed: 0)
+    let groups = try graph.couplingGroups()
+    let small = try graph.removing([(groups[0], [0]), (groups[1], [1])])
+    #expect(small.nodes[1].int("group", default: 0) == 3)
+    #expect(small.constant("conv1.w")?.shape == [3, 3, 3, 3])
+    #expect(small.constant("middle.w")?.shape == [6, 1, 3, 3])
+    #expect(small.constant("bn.mean")?.shape == [6])
+    #expect(small.constant("conv2.w")?.shape == [2, 6, 3, 3])
+    let bias = graph.constant("middle.b")!.floats()
+    #expect(small.constant("middle.b")?.floats() == [0, 2, 3, 5, 6, 8].map { bias[$0] })
+  }
+
+  @Test func `the reshapes of a shuffle follow`() throws {
+    let graph = CouplingTopology.shuffled.graph(seed: 0)
+    let group = try #require(try graph.couplingGroups().first)
+    let small = try graph.removing([(group, [0])])
+    #expect(small.constant("two")?.integers() == [0, 2, 3, 6, 6])
+    #expect(small.constant("one")?.integers() == [0, 6, 6, 6])
+    #expect(small.constant("halves_split")?.integers() == [2, 4])
   }
 
   @Test func `a fixed reshape target follows`() throws {

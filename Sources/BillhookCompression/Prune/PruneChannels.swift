@@ -113,6 +113,10 @@ struct GroupPlan {
       reason = "no layer with a float weight makes its channels"
     }
     if reason == nil, group.unitCount < 2 { reason = "it has a single channel" }
+    let alone = Set(group.parts.map(\.units).filter { $0.count == 1 }.joined())
+    if reason == nil, alone.count == group.unitCount {
+      reason = "each of its channels is the only one of some value"
+    }
     if reason == nil {
       if let name = producers.map(\.slice.node).first(where: { name in
         filter.exclude.contains { LayerFilter.matches($0, name) }
@@ -130,6 +134,18 @@ struct GroupPlan {
     let scoresConsumers =
       settings.scoreConsumers && scorer.descriptor.granularities.contains(.inputChannel)
     return producers + (scoresConsumers ? consumers : [])
+  }
+
+  /// The units that may go, the worst first; of equal ones the first.
+  ///
+  /// The best of the group and of each of its parts are not among them: one has to stay.
+  var ranking: [Int] {
+    func isWorse(_ unit: Int, _ other: Int) -> Bool {
+      (scores[unit], unit) < (scores[other], other)
+    }
+    let kept = Set(
+      ([Array(scores.indices)] + group.parts.map(\.units)).compactMap { $0.max(by: isWorse) })
+    return scores.indices.filter { !kept.contains($0) }.sorted(by: isWorse)
   }
 
   func record(removed: [Int]) -> PruneRecord.Group {
@@ -210,25 +226,19 @@ private struct ChannelScores {
 private func choose(
   _ plans: [GroupPlan], _ settings: PruneSettings, scope: PruneSettings.Scope
 ) -> [[Int]] {
-  // Equal scores by position, the lower one first, as everywhere.
-  func ascending(_ scores: [Double]) -> [Int] {
-    scores.indices.sorted { (scores[$0], $0) < (scores[$1], $1) }
-  }
   var removed = plans.map { _ in [Int]() }
   switch scope {
   case .layer:
     for (index, plan) in plans.enumerated() where plan.reason == nil {
       let count = ElementPruning.selectedCount(
         ratio: settings.ratio, elements: plan.group.unitCount)
-      removed[index] = Array(ascending(plan.scores).prefix(count))
+      removed[index] = Array(plan.ranking.prefix(count))
     }
   case .global:
     let total = plans.reduce(0) { $0 + ($1.reason == nil ? $1.group.unitCount : 0) }
     let wanted = ElementPruning.selectedCount(ratio: settings.ratio, elements: total)
-    // The best unit of each group is not in the ranking: one has to stay.
     let ranking = plans.enumerated().flatMap { index, plan in
-      plan.reason != nil
-        ? [] : ascending(plan.scores).dropLast().map { (plan.scores[$0], index, $0) }
+      plan.reason != nil ? [] : plan.ranking.map { (plan.scores[$0], index, $0) }
     }.sorted { ($0.0, $0.1, $0.2) < ($1.0, $1.1, $1.2) }
     for (_, index, unit) in ranking.prefix(wanted) { removed[index].append(unit) }
   }

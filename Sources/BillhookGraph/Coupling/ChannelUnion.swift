@@ -83,15 +83,14 @@ extension ChannelTrack {
     return nil
   }
 
-  /// Where a reshape cuts this track's axis into several: the first of the new axes and its size, above
-  /// 1 and below the number of channels. Nil when it does something else.
-  func split(from old: [Dimension], to new: [Dimension]) -> (axis: Int, count: Int)? {
-    guard let (from, to) = Self.run(holding: axis, old, new), from.count == 1,
-      let axis = to.first(where: { new[$0] != 1 }), let count = new[axis].size, count > 1,
-      count < channels.count, channels.count % count == 0,
-      to.allSatisfy({ new[$0].size != nil })
+  /// The axes, two or more above 1, along which a reshape lays out this track's; nil when it does
+  /// something else. Their product is the number of channels.
+  func laidOut(from old: [Dimension], to new: [Dimension]) -> [Int]? {
+    guard let (from, to) = Self.run(holding: axis, old, new),
+      from.allSatisfy({ $0 == axis || old[$0] == 1 }), old[axis] == .fixed(channels.count)
     else { return nil }
-    return (axis, count)
+    let axes = to.filter { new[$0] != 1 }
+    return axes.count > 1 && axes.allSatisfy { (new[$0].size ?? 0) > 1 } ? axes : nil
   }
 
   /// The run of old axes that holds `axis`, and the run of new axes with the same elements, counted

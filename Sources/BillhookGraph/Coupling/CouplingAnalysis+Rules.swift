@@ -28,7 +28,7 @@ extension CouplingAnalysis {
       "ReduceSumSquare":
       visitReduction(node)
     case "Shape": visitShape(node)
-    case "Slice", "Split", "Gather": visitPick(node)
+    case "Slice", "Split", "Gather": visitPick(index, node)
     case "QuantizeLinear", "DequantizeLinear": visitQuantization(index, node)
     case "Add", "Sub", "Mul", "PRelu": visitArithmetic(index, node)
     case let op where ["Max", "Min", "Sum"].contains(op) && node.inputs.count == 2:
@@ -58,59 +58,6 @@ extension CouplingAnalysis {
   private mutating func pass(_ node: Node) {
     guard let input = node.input(0), let track = tracks[input] else { return }
     for output in node.outputs where !output.isEmpty { tracks[output] = track }
-  }
-
-  private mutating func visitConv(_ index: Int, _ node: Node) {
-    guard let weight = node.input(1), let shape = constants[weight]?.shape else {
-      return freezeInputs(node, "has a weight that is computed")
-    }
-    let input = channels(node, input: 0, axis: 1)
-    let group = node.int("group", default: 1)
-    let output: [ChannelUnion.Channel]
-    if group > 1, shape[1] == 1, let input {
-      // Depthwise: each input channel makes `multiplier` output channels of its own.
-      let multiplier = shape[0] / group
-      output = (0..<shape[0]).map { input[$0 / multiplier] }
-      record(index, weight, axis: 0, .producer, output)
-    } else {
-      output = union.make(shape[0])
-      record(index, weight, axis: 0, .producer, output, isOrigin: true)
-      if group > 1, shape[1] == 1 {
-        union.freeze(
-          output,
-          "node \"\(node.displayName)\" (Conv) makes each of one channel of \"\(node.inputs[0])\", "
-            + "which must stay")
-      } else if group > 1 {
-        let reason = "node \"\(node.displayName)\" (Conv) has \(group) groups of channels"
-        union.freeze(output, reason)
-        union.freeze(input ?? [], reason)
-      } else if let input {
-        record(index, weight, axis: 1, .consumer, input)
-      }
-    }
-    if let bias = node.input(2) {
-      if constants[bias] != nil {
-        record(index, bias, axis: 0, .producer, output)
-      } else {
-        union.freeze(output, "the bias of node \"\(node.displayName)\" (Conv) is computed")
-        freeze(bias, "it is the bias of node \"\(node.displayName)\" (Conv)")
-      }
-    }
-    tracks[node.outputs[0]] = ChannelTrack(axis: 1, channels: output)
-  }
-
-  /// A transposed convolution reads channels as a convolution does; those that it makes stay.
-  private mutating func visitTransposedConv(_ index: Int, _ node: Node) {
-    guard let weight = node.input(1), let shape = constants[weight]?.shape,
-      node.int("group", default: 1) == 1
-    else { return freezeInputs(node, "has groups of channels or a weight that is computed") }
-    if let input = channels(node, input: 0, axis: 1) {
-      record(index, weight, axis: 0, .consumer, input)
-    }
-    let output = union.make(shape[1])
-    union.freeze(output, "node \"\(node.displayName)\" (ConvTranspose) makes them")
-    freeze(node.input(2), "it is the bias of node \"\(node.displayName)\" (ConvTranspose)")
-    tracks[node.outputs[0]] = ChannelTrack(axis: 1, channels: output)
   }
 
   /// What changes the size of images but not the number of channels.
@@ -317,42 +264,6 @@ extension CouplingAnalysis {
     } else {
       freezeInputs(node, "joins it with a value whose channels must stay")
     }
-  }
-
-  private mutating func visitReshape(_ index: Int, _ node: Node) {
-    guard let value = node.input(0), let track = tracks[value] else { return }
-    let (old, new) = (shape(value), shape(node.outputs[0]))
-    if !new.isEmpty, new.allSatisfy({ $0 == .symbolic("") }) {
-      return freezeInputs(node, "gives it a shape that is known only while it runs")
-    }
-    guard let moved = track.reshaped(from: old, to: new) ?? split(track, from: old, to: new) else {
-      return freezeInputs(node, "mixes its channels: \(shape(value)) to \(shape(node.outputs[0]))")
-    }
-    if node.op == "Reshape" { reshapes.append((index, moved)) }
-    tracks[node.outputs[0]] = moved
-  }
-
-  /// Channels that a reshape lays out along several axes, as it does for the heads of attention: all
-  /// channels with the same place on the first of these axes become one unit.
-  private mutating func split(
-    _ track: ChannelTrack, from old: [Dimension], to new: [Dimension]
-  ) -> ChannelTrack? {
-    guard let place = track.split(from: old, to: new) else { return nil }
-    let size = track.channels.count / place.count
-    let heads = (0..<place.count).map { Array(track.channels[$0 * size..<($0 + 1) * size]) }
-    for head in heads {
-      for channel in head.dropFirst() { union.unite(head[0], channel) }
-    }
-    return ChannelTrack(axis: place.axis, channels: heads.map { $0[0] })
-  }
-
-  private mutating func visitTranspose(_ node: Node) {
-    guard let value = node.input(0), var track = tracks[value] else { return }
-    let rank = shape(value).count
-    let order = node.ints("perm") ?? Array((0..<rank).reversed())
-    guard let axis = order.firstIndex(of: track.axis) else { return }
-    track.axis = axis
-    tracks[node.outputs[0]] = track
   }
 
   private mutating func visitSoftmax(_ node: Node) {

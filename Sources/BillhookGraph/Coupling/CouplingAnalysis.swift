@@ -24,8 +24,8 @@ struct CouplingAnalysis {
   /// The channels of each value that has some; all others must keep their shape.
   var tracks: [String: ChannelTrack] = [:]
   var records: [Record] = []
-  /// Reshape nodes and the tracks they make, for their target shapes.
-  var reshapes: [(nodeIndex: Int, track: ChannelTrack)] = []
+  /// Where nodes say how many channels there are.
+  var stated: [StatedSizes] = []
 
   init(_ graph: Graph) throws(GraphError) {
     self.graph = graph
@@ -93,6 +93,18 @@ extension CouplingAnalysis {
       Record(
         nodeIndex: index, tensor: tensor, axis: axis, role: role, channels: channels,
         isOrigin: isOrigin))
+  }
+
+  /// Notes that a node has numbers of the track's channels as constants: `counts` of those in `input`,
+  /// or in `attribute` where operator sets differ.
+  mutating func state(
+    _ index: Int, _ input: Int, _ attribute: String, _ track: ChannelTrack,
+    _ counts: [(place: Int, range: Range<Int>)]
+  ) {
+    stated.append(
+      StatedSizes(
+        nodeIndex: index, input: input, attribute: attribute, channels: track.channels,
+        counts: counts))
   }
 
   /// The channels of an input that an operator reads along `axis`; those along another axis freeze.

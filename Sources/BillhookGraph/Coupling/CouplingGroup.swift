@@ -1,6 +1,7 @@
 /// Channels of several tensors that can only be removed together.
 ///
-/// A *unit* is the smallest thing that can be removed: one channel of every producer in the group,
+/// A *unit* is the smallest thing that can be removed: one channel of every producer in the group, or
+/// several that are tied (a gate and what it lets through, one in each group of a convolution, a head),
 /// with what follows it (batch-norm parameters) and what reads it (input channels, or the block of
 /// input columns that a Flatten makes of a channel).
 ///
@@ -27,7 +28,7 @@ public struct CouplingGroup: Sendable, Equatable {
     public var axis: Int
     public var role: Role
     /// `positions[u]`: the indices along `axis` that belong to unit `u`, ascending; empty when the
-    /// tensor holds only some of the group's units, as behind a Concat.
+    /// tensor holds only some of the group's units, as behind a Concat or a Split.
     public var positions: [[Int]]
 
     public init(
@@ -42,18 +43,35 @@ public struct CouplingGroup: Sendable, Equatable {
     }
   }
 
+  /// Some of the units, of which one has to stay because a value has no other channels.
+  public struct Part: Sendable, Equatable {
+    /// The first value that holds these units alone, such as an output of a Split.
+    public var value: String
+    /// Ascending, not all of the group's.
+    public var units: [Int]
+
+    public init(value: String, units: [Int]) {
+      self.value = value
+      self.units = units
+    }
+  }
+
   /// The display name of the first producing node.
   public var name: String
   public var unitCount: Int
   public var slices: [Slice]
+  public var parts: [Part]
   /// Why no unit of the group may be removed (a graph output, an operator that mixes channels), or
   /// nil when they may.
   public var frozenReason: String?
 
-  public init(name: String, unitCount: Int, slices: [Slice], frozenReason: String?) {
+  public init(
+    name: String, unitCount: Int, slices: [Slice], parts: [Part] = [], frozenReason: String?
+  ) {
     self.name = name
     self.unitCount = unitCount
     self.slices = slices
+    self.parts = parts
     self.frozenReason = frozenReason
   }
 }

@@ -4,8 +4,8 @@ extension Graph {
   /// Finds which channels can only be removed together.
   ///
   /// Channels are made by Conv, Gemm, and MatMul with a constant matrix; each group holds the
-  /// channels that one such node makes and those that others tie to them. Groups whose channels must
-  /// stay are listed too, with the reason. The order is that of the first producing nodes.
+  /// channels that one such node makes and those that others tie to them. Channels that must stay are
+  /// groups of their own, with the reason. The order is that of the first producing nodes.
   ///
   /// - Throws: ``GraphError`` when the graph is wrong.
   public func couplingGroups() throws(GraphError) -> [CouplingGroup] {
@@ -23,7 +23,8 @@ extension CouplingAnalysis {
 
   /// The groups, and the place in them of each channel's representative.
   mutating func groups() -> (groups: [CouplingGroup], places: [ChannelUnion.Channel: Place]) {
-    // Channels that one node makes are one group, even when they are tied to different others.
+    // Channels that one node makes are one group, even when they are tied to different others; but what
+    // happens to some of them does not keep the others.
     var links = ChannelUnion()
     let origins = records.filter(\.isOrigin).map { record in
       var copy = record
@@ -32,7 +33,11 @@ extension CouplingAnalysis {
     }
     _ = links.make((origins.flatMap(\.channels).max() ?? -1) + 1)
     for origin in origins {
-      for channel in origin.channels.dropFirst() { links.unite(origin.channels[0], channel) }
+      let isFree = origin.channels.map { union.reason($0) == nil }
+      for wanted in [true, false] {
+        let own = zip(origin.channels, isFree).filter { $0.1 == wanted }.map(\.0)
+        for channel in own.dropFirst() { links.unite(own[0], channel) }
+      }
     }
     var groups: [CouplingGroup] = []
     var groupOf: [ChannelUnion.Channel: Int] = [:]
@@ -71,6 +76,35 @@ extension CouplingAnalysis {
             tensor: record.tensor, axis: record.axis, role: record.role, positions: positions))
       }
     }
+    // Most values have the channels of the one before.
+    var seen: Set<[ChannelUnion.Channel]> = []
+    for output in graph.nodes.flatMap(\.outputs) {
+      guard let channels = tracks[output]?.channels, seen.insert(channels).inserted,
+        let (group, units) = part(of: channels, groups, places),
+        !groups[group].parts.contains(where: { $0.units == units })
+      else { continue }
+      groups[group].parts.append(CouplingGroup.Part(value: output, units: units))
+    }
     return (groups, places)
+  }
+
+  /// The units, not all of a group's, of which one has to stay so that a value of these channels keeps
+  /// one; nil where one does anyway.
+  private mutating func part(
+    of channels: [ChannelUnion.Channel], _ groups: [CouplingGroup],
+    _ places: [ChannelUnion.Channel: Place]
+  ) -> (group: Int, units: [Int])? {
+    var units: [Int: Set<Int>] = [:]
+    for channel in channels {
+      guard let place = places[union.find(channel)], groups[place.group].frozenReason == nil else {
+        return nil
+      }
+      units[place.group, default: []].insert(place.unit)
+    }
+    // Of a whole group one unit stays in any case.
+    guard units.allSatisfy({ $1.count < groups[$0].unitCount }), let group = units.keys.min() else {
+      return nil
+    }
+    return (group, units[group, default: []].sorted())
   }
 }

@@ -4,14 +4,14 @@ internal import OrderedCollections
 extension Graph {
   /// Cuts units out of every tensor that knows them, so that the network becomes smaller.
   ///
-  /// Reshape targets, the `group` of depthwise convolutions and the shapes that the graph states
-  /// for inner values follow.
+  /// Reshape targets, the sizes of a Split, where a Slice starts and ends, the `group` of depthwise
+  /// convolutions and the shapes that the graph states for inner values follow.
   ///
   /// - Parameters:
   ///   - units: Groups of this very graph with the units to remove, 0..<unitCount each.
   /// - Returns: The smaller graph. Its groups have to be computed anew.
-  /// - Throws: ``GraphError`` when a group is frozen, would lose all of its units, or is not a group
-  ///   of this graph.
+  /// - Throws: ``GraphError`` when a group is frozen, would lose all of its units or of those of a
+  ///   part, or is not a group of this graph.
   public func removing(
     _ units: [(group: CouplingGroup, units: [Int])]
   ) throws(GraphError) -> Graph {
@@ -23,15 +23,14 @@ extension Graph {
     }
     for (index, node) in nodes.enumerated() where node.op == "Conv" {
       let group = node.int("group", default: 1)
+      // Of other convolutions each group loses as many channels.
       guard group > 1, let weight = node.input(1), let old = constant(weight),
-        let new = result.constant(weight), old.shape[0] != new.shape[0]
+        old.shape.dropFirst().first == 1, let new = result.constant(weight),
+        old.shape[0] != new.shape[0]
       else { continue }
       result.nodes[index].attributes["group"] = .int(new.shape[0] / (old.shape[0] / group))
     }
-    for (index, track) in edit.analysis.reshapes {
-      let count = track.channels.count { !edit.removed.contains($0) }
-      if count != track.channels.count { result.setReshapeTarget(index, axis: track.axis, count) }
-    }
+    for stated in edit.analysis.stated { result.restate(stated, without: edit.removed) }
     try result.refreshDeclaredShapes()
     try result.verify()
     return result
@@ -54,25 +53,6 @@ extension Graph {
       result.setConstant(place.tensor, tensor.zeroing(positions, axis: place.axis))
     }
     return result
-  }
-
-  /// Gives a Reshape node a target of its own with another size on one axis.
-  private mutating func setReshapeTarget(_ index: Int, axis: Int, _ size: Int) {
-    let name = nodes[index].inputs[1]
-    guard let target = constant(name), var sizes = target.integers(), sizes[axis] > 0 else {
-      return
-    }
-    sizes[axis] = size
-    let tensor = Tensor(sizes.map { Int64($0) })
-    if consumers()[name]?.count == 1, !outputs.contains(where: { $0.name == name }) {
-      setConstant(name, tensor)
-      return
-    }
-    let types = Set(nodes.flatMap(\.outputs)).union(initializers.keys).union(inputs.map(\.name))
-    var unused = "\(name)_\(nodes[index].displayName)"
-    while types.contains(unused) { unused += "_" }
-    initializers[unused] = Initializer(tensor)
-    nodes[index].inputs[1] = unused
   }
 
   /// Corrects the shapes that the graph states for inner values and that are no longer true.
@@ -125,6 +105,9 @@ private struct UnitSelection {
       guard set.count < group.unitCount || set.isEmpty else {
         throw .allUnitsRemoved(group: group.name, unitCount: group.unitCount)
       }
+      if let part = fresh[match].parts.first(where: { set.isSuperset(of: $0.units) }) {
+        throw .partRemoved(group: group.name, value: part.value, unitCount: part.units.count)
+      }
       chosen[match] = set
       for slice in group.slices {
         let cut = set.flatMap { slice.positions[$0] }
@@ -137,8 +120,8 @@ private struct UnitSelection {
     for (channel, place) in places where chosen[place.group]?.contains(place.unit) == true {
       removed.insert(channel)
     }
-    for track in analysis.reshapes.flatMap(\.track.channels) {
-      if removed.contains(analysis.union.find(track)) { removed.insert(track) }
+    for channel in analysis.stated.flatMap(\.channels) {
+      if removed.contains(analysis.union.find(channel)) { removed.insert(channel) }
     }
     for node in graph.nodes {
       switch node.op {
