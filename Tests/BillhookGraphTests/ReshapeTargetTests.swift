@@ -4,7 +4,7 @@ import BillhookTestSupport
 import OrderedCollections
 import Testing
 
-/// Shapes that are computed from shapes, as exporters write them for batches of any size.
+/// Sizes that are computed from shapes, as exporters write them for batches of any size.
 @Suite struct ReshapeTargetTests {
   /// Two heads of three channels, cut out and joined again by sizes taken from the value itself.
   static let heads: Graph = {
@@ -59,7 +59,7 @@ import Testing
   @Test func `targets become constant and what computed them goes`() throws {
     var graph = Self.heads
     graph.valueInfos = [ValueInfo("to", .int64, shape: [4])]
-    let stated = try graph.statingReshapeTargets()
+    let stated = try graph.statingSizes()
     #expect(
       stated.nodes.map(\.op) == [
         "MatMul", "Reshape", "Transpose", "Relu", "Transpose", "Reshape", "MatMul",
@@ -75,7 +75,7 @@ import Testing
   }
 
   @Test func `heads behind computed targets can be removed`() throws {
-    let graph = try Self.heads.statingReshapeTargets()
+    let graph = try Self.heads.statingSizes()
     let groups = try graph.couplingGroups()
     #expect(groups.map(\.frozenReason) == [nil, "its channels are the graph output \"y\""])
     #expect(groups[0].unitCount == 2)
@@ -90,12 +90,46 @@ import Testing
     #expect(left.count == 30 && zip(left, right).allSatisfy { abs($0 - $1) < 1e-5 })
   }
 
+  @Test func `halves by half the number of channels are constant, and follow`() throws {
+    let graph = Graph.testing(
+      inputs: ["x": ["batch", 3, 4, 4]],
+      [
+        Node("Conv", name: "conv", inputs: ["x", "w"], outputs: ["a"]),
+        Node("Shape", name: "", inputs: ["a"], outputs: ["s"]),
+        Node("Gather", name: "", inputs: ["s", "one"], outputs: ["c"]),
+        Node("Div", name: "", inputs: ["c", "two"], outputs: ["half"]),
+        Node("Mul", name: "", inputs: ["half", "two"], outputs: ["all"]),
+        Node("Slice", name: "first", inputs: ["a", "zero", "half", "one"], outputs: ["b"]),
+        Node("Slice", name: "second", inputs: ["a", "half", "all", "one"], outputs: ["d"]),
+        Node("Sigmoid", name: "gate", inputs: ["b"], outputs: ["e"]),
+        Node("Mul", name: "gated", inputs: ["d", "e"], outputs: ["f"]),
+        Node("Conv", name: "last", inputs: ["f", "v"], outputs: ["y"]),
+      ],
+      [
+        "w": .seeded([6, 3, 1, 1], seed: 0), "v": .seeded([2, 3, 1, 1], seed: 1),
+        "zero": Tensor([0] as [Int64]), "one": Tensor([1] as [Int64]),
+        "two": Tensor([2] as [Int64]),
+      ])
+    let stated = try graph.statingSizes()
+    #expect(
+      stated.nodes.map(\.op) == ["Conv", "Slice", "Slice", "Sigmoid", "Mul", "Conv"])
+    #expect(stated.constant("second_starts")?.integers() == [3])
+    #expect(stated.constant("second_ends")?.integers() == [6])
+    let groups = try stated.couplingGroups()
+    #expect(groups[0].frozenReason == nil && groups[0].unitCount == 3)
+    let small = try stated.removing([(groups[0], [1])])
+    #expect(small.constant("w")?.shape == [4, 3, 1, 1])
+    #expect(small.constant("first_ends")?.integers() == [2])
+    #expect(small.constant("second_starts")?.integers() == [2])
+    #expect(small.constant("second_ends")?.integers() == [4])
+  }
+
   @Test func `a target with two sizes that only the run tells stays computed`() throws {
     var graph = Graph.testing(
       inputs: ["x": ["N", 12]],
       [Node("Reshape", name: "shape", inputs: ["x", "to"], outputs: ["y"])])
     graph.inputs.append(ValueInfo("to", .int64, shape: [3]))
-    let stated = try graph.statingReshapeTargets()
+    let stated = try graph.statingSizes()
     #expect(stated.nodes[0].inputs == ["x", "to"])
     #expect(try graph.inferTypes()["y"]?.shape == ["", "", ""])
   }

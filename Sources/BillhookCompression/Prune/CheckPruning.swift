@@ -14,6 +14,6 @@ public func checkPruning(_ graph: Graph, scorer: Scorer, settings: PruneSettings
     _ = try chosenLayers(graph, settings.layers, task: "prune")
     _ = try settings.elementScope(for: scorer)
   case .channel:
-    _ = try ChannelPlans(graph.statingReshapeTargets(), scorer: scorer, settings: settings)
+    _ = try ChannelPlans(graph.statingSizes(), scorer: scorer, settings: settings)
   }
 }

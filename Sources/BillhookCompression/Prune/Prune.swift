@@ -25,7 +25,7 @@ public func prune(
       try pruneElements(graph, scorer: scorer, settings: settings, data: data, progress: progress)
     case .channel:
       try pruneChannels(
-        graph.statingReshapeTargets(), scorer: scorer, settings: settings, data: data,
+        graph.statingSizes(), scorer: scorer, settings: settings, data: data,
         progress: progress)
     }
   if settings.reestimateStatistics, let data {

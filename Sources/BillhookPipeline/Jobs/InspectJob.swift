@@ -123,7 +123,7 @@ public struct InspectReport: Sendable, Codable, Equatable {
       (parameters, macs, sparsity, layers) = (
         cost.parameters, cost.macs, cost.sparsity, cost.layers
       )
-      groups = try settled.statingReshapeTargets().couplingGroups().map(Self.group)
+      groups = try settled.statingSizes().couplingGroups().map(Self.group)
       methods = try Self.methods(graph, cost: cost, groups: groups)
       if macs == 0, !graph.fixesSamples {
         notes.append(

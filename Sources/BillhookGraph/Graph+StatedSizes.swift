@@ -2,29 +2,31 @@ internal import BillhookTensor
 internal import OrderedCollections
 
 extension Graph {
-  /// The graph in which the target of each Reshape is constant where it can be said without
-  /// computing: sizes as numbers, 0 for an axis that stays as it is, one -1.
+  /// The graph in which the target of each Reshape, the sizes of each Split and the places of each
+  /// Slice are constant where they can be said without computing. In a target an axis that stays as it
+  /// is has a 0, and one may have a -1.
   ///
-  /// Exporters compute targets from the shapes of values, the number of channels or heads too. Whoever
+  /// Exporters compute them from the shapes of values, from the number of channels or heads too. Whoever
   /// changes these numbers has to write them down first. Nodes whose outputs nothing reads any more
   /// are left out.
   ///
   /// - Throws: ``GraphError`` when a node is wrong.
-  public func statingReshapeTargets() throws(GraphError) -> Graph {
+  public func statingSizes() throws(GraphError) -> Graph {
     let scope = try inferScope()
     let constants = constantTensors()
     var result = self
     var names = NamePool(self)
     var computed: [String] = []
-    for (index, node) in nodes.enumerated() where node.op == "Reshape" {
-      guard let target = node.input(1), constants[target] == nil,
-        node.int("allowzero", default: 0) == 0,
-        let sizes = node.reshapeTarget(scope)
-      else { continue }
-      let name = names.unused("\(node.displayName)_shape")
-      result.initializers[name] = Initializer(Tensor(sizes.map { Int64($0) }))
-      result.nodes[index].inputs[1] = name
-      computed.append(target)
+    for (index, node) in nodes.enumerated() {
+      for (input, key) in node.statedInputs {
+        guard let value = node.input(input), constants[value] == nil,
+          let numbers = node.op == "Reshape" ? node.reshapeTarget(scope) : scope.constants[value]
+        else { continue }
+        let name = names.unused("\(node.displayName)_\(key)")
+        result.initializers[name] = Initializer(numbers)
+        result.nodes[index].inputs[input] = name
+        computed.append(value)
+      }
     }
     result.dropUnread(computed)
     return result
@@ -54,9 +56,19 @@ extension Graph {
 }
 
 extension Node {
+  /// The inputs that say how many elements go where, and what they are called.
+  fileprivate var statedInputs: [(input: Int, key: String)] {
+    switch op {
+    case "Reshape": int("allowzero", default: 0) == 0 ? [(1, "shape")] : []
+    case "Split": [(1, "split")]
+    case "Slice": [(1, "starts"), (2, "ends"), (3, "axes"), (4, "steps")]
+    default: []
+    }
+  }
+
   /// The target that gives a Reshape's output its shape for each input; nil when more than one axis
   /// could only be told while the graph runs.
-  fileprivate func reshapeTarget(_ scope: ValueScope) -> [Int]? {
+  fileprivate func reshapeTarget(_ scope: ValueScope) -> Tensor? {
     guard let old = input(0).flatMap({ scope[$0] })?.shape, let new = scope[outputs[0]]?.shape
     else {
       return nil
@@ -75,6 +87,6 @@ extension Node {
         return nil
       }
     }
-    return sizes
+    return Tensor(sizes.map { Int64($0) })
   }
 }
