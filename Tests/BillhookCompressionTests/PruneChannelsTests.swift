@@ -142,6 +142,19 @@ import Testing
     }
   }
 
+  @Test func `a layer that makes some of the channels is scored for these`() throws {
+    // a, divided by its mean: (1.6, 1.2, 0.8, 0.4); inner, columns of (1, 3): (0.5, 1.5) for the
+    // last two. Mean: (1.6, 1.2, 0.65, 0.95). The best, 0, and the better one of the second half stay.
+    let graph = halves([4, 3, 2, 1], inner: [1, 3, 1, 3])
+    var settings = settings(0.5)
+    let mean = try prune(graph, scorer: scorer("magnitude"), settings: settings).record.groups[0]
+    #expect(mean.removed == [1, 2])
+    #expect(mean.scored == ["a (output channels)", "inner (output channels)"])
+    settings.groupReduce = .first
+    let first = try prune(graph, scorer: scorer("magnitude"), settings: settings).record.groups[0]
+    #expect(first.removed == [1, 3] && first.scored == ["a (output channels)"])
+  }
+
   @Test func `a global ranking takes from the group that matters least`() throws {
     let nodes = [
       Node(

@@ -130,7 +130,15 @@ struct GroupPlan {
 
   /// The slices whose layers are scored, producers first.
   func scoredSlices(_ settings: PruneSettings, _ scorer: Scorer) -> [ScoredSlice] {
-    if settings.groupReduce == .first { return Array(producers.prefix(1)) }
+    if settings.groupReduce == .first {
+      // Others only where the first says nothing.
+      var open = Set(0..<group.unitCount)
+      return producers.filter { producer in
+        let told = open.filter { !producer.slice.positions[$0].isEmpty }
+        open.subtract(told)
+        return !told.isEmpty
+      }
+    }
     let scoresConsumers =
       settings.scoreConsumers && scorer.descriptor.granularities.contains(.inputChannel)
     return producers + (scoresConsumers ? consumers : [])
@@ -145,7 +153,7 @@ struct GroupPlan {
     }
     let kept = Set(
       ([Array(scores.indices)] + group.parts.map(\.units)).compactMap { $0.max(by: isWorse) })
-    return scores.indices.filter { !kept.contains($0) }.sorted(by: isWorse)
+    return scores.indices.filter { scores[$0].isFinite && !kept.contains($0) }.sorted(by: isWorse)
   }
 
   func record(removed: [Int]) -> PruneRecord.Group {
@@ -174,12 +182,15 @@ private struct ChannelScores {
 
   func fill(_ plans: inout [GroupPlan], _ settings: PruneSettings) throws {
     for index in plans.indices where plans[index].reason == nil {
-      var rows: [[Double]] = []
+      var rows: [[Double?]] = []
       for scored in plans[index].scoredSlices(settings, scorer) {
         guard let channels = try scores(scored) else { continue }
         // A tensor that holds only some of the group's units says nothing about the others.
-        guard scored.slice.positions.allSatisfy({ !$0.isEmpty }) || rows.isEmpty else { continue }
-        rows.append(normalized(scored.slice.positions.map { $0.reduce(0) { $0 + channels[$1] } }))
+        rows.append(
+          normalized(
+            scored.slice.positions.map { positions in
+              positions.isEmpty ? nil : positions.reduce(0) { $0 + channels[$1] }
+            }))
         plans[index].scoredNames.append(
           "\(scored.slice.node) (\(scored.granularity.rawValue.replacing("-", with: " "))s)")
       }
@@ -189,9 +200,11 @@ private struct ChannelScores {
         continue
       }
       plans[index].scores = first.indices.map { unit in
-        let values = rows.map { $0[unit] }
+        let values = rows.compactMap { $0[unit] }
+        // What the scorer says nothing about stays.
+        guard let value = values.first else { return .infinity }
         return switch settings.groupReduce {
-        case .first: first[unit]
+        case .first: value
         case .max: values.max()!
         case .sum: values.reduce(0, +)
         case .mean: values.reduce(0, +) / Double(values.count)
@@ -216,9 +229,10 @@ private struct ChannelScores {
     return values
   }
 
-  private func normalized(_ scores: [Double]) -> [Double] {
-    let mean = scores.reduce(0) { $0 + abs($1) } / Double(max(scores.count, 1))
-    return mean > 0 ? scores.map { $0 / mean } : scores
+  private func normalized(_ scores: [Double?]) -> [Double?] {
+    let known = scores.compactMap { $0 }
+    let mean = known.reduce(0) { $0 + abs($1) } / Double(max(known.count, 1))
+    return mean > 0 ? scores.map { $0.map { $0 / mean } } : scores
   }
 }
 
