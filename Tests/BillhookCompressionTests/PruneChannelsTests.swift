@@ -142,6 +142,39 @@ import Testing
     }
   }
 
+  @Test func `two channels that need each other, or that nothing replaces, are an error`() throws {
+    func text(_ joining: String) throws -> String {
+      let attributes: OrderedDictionary<String, Attribute> =
+        joining == "Concat" ? ["axis": .int(1)] : [:]
+      let graph = Graph.testing(
+        inputs: ["x": ["N", 1]],
+        [
+          Node("MatMul", name: "a", inputs: ["x", "a.w"], outputs: ["a.out"]),
+          Node(
+            "Split", name: "halves", inputs: ["a.out"], outputs: ["p", "q"],
+            attributes: ["axis": .int(1)]),
+          Node(joining, name: "join", inputs: ["p", "q"], outputs: ["j"], attributes: attributes),
+          Node("MatMul", name: "b", inputs: ["j", "b.w"], outputs: ["y"]),
+        ],
+        [
+          "a.w": Tensor([1, 2] as [Float], shape: [1, 2]),
+          "b.w": .seeded([joining == "Concat" ? 2 : 1, 1], seed: 0),
+        ])
+      let magnitude = try scorer("magnitude")
+      return sentence { _ = try prune(graph, scorer: magnitude, settings: settings(0.5)) }
+    }
+    let rest = """
+      ; "b": its channels are the graph output "y". Prune by element, or choose other layers.
+      """
+    #expect(
+      try text("Mul")
+        == "No channel can be removed. \"a\": all of its channels can only go together" + rest)
+    #expect(
+      try text("Concat")
+        == "No channel can be removed. \"a\": each of its channels is the only one of some value"
+        + rest)
+  }
+
   @Test func `a layer that makes some of the channels is scored for these`() throws {
     // a, divided by its mean: (1.6, 1.2, 0.8, 0.4); inner, columns of (1, 3): (0.5, 1.5) for the
     // last two. Mean: (1.6, 1.2, 0.65, 0.95). The best, 0, and the better one of the second half stay.

@@ -112,7 +112,10 @@ struct GroupPlan {
     if reason == nil, producers.isEmpty {
       reason = "no layer with a float weight makes its channels"
     }
-    if reason == nil, group.unitCount < 2 { reason = "it has a single channel" }
+    if reason == nil, group.unitCount < 2 {
+      let isOne = producers.allSatisfy { $0.slice.positions.allSatisfy { $0.count <= 1 } }
+      reason = isOne ? "it has a single channel" : "all of its channels can only go together"
+    }
     let alone = Set(group.parts.map(\.units).filter { $0.count == 1 }.joined())
     if reason == nil, alone.count == group.unitCount {
       reason = "each of its channels is the only one of some value"
