@@ -122,8 +122,8 @@ public enum CompressionError: Error, Equatable, CustomStringConvertible {
     case .outputNotPerSample(let output, let shape, let samples):
       """
       The output "\(output)" has the shape \(shape) for \(samples) samples; its first axis must be \
-      that of the samples. Choose another output with --network-output (in a recipe \
-      network_output).
+      that of the samples, or another one that the network's shapes show to be. Choose another \
+      output with --network-output (in a recipe network_output).
       """
     case .labelsOfRows(let data, let rows):
       """

@@ -13,17 +13,21 @@ extension Tensor {
     let newShape = order.map { shape[$0] }
     var result = Tensor(zeros: newShape, elementType)
     guard count > 0 else { return result }
-    let size = elementType.byteCount
-    let steps = order.map { strides[$0] }
+    // The last axes that stay where they are move in one piece.
+    var moved = rank
+    while moved > 0, order[moved - 1] == moved - 1 { moved -= 1 }
+    let run = shape[moved...].reduce(1, *)
+    let (size, runSize) = (elementType.byteCount, run * elementType.byteCount)
+    let steps = order[..<moved].map { strides[$0] }
     withUnsafeBytes { source in
       result.withUnsafeMutableBytes { target in
-        // Counts through the result's indices, the last axis fastest.
-        var index = newShape.map { _ in 0 }
+        // Counts through the result's indices, the last moved axis fastest.
+        var index = steps.map { _ in 0 }
         var from = 0
-        for to in 0..<count {
-          (target.baseAddress! + to * size).copyMemory(
-            from: source.baseAddress! + from * size, byteCount: size)
-          var axis = newShape.count - 1
+        for to in 0..<count / run {
+          (target.baseAddress! + to * runSize).copyMemory(
+            from: source.baseAddress! + from * size, byteCount: runSize)
+          var axis = moved - 1
           while axis >= 0 {
             index[axis] += 1
             from += steps[axis]

@@ -110,9 +110,102 @@ import Testing
     #expect { try compared.layout([2, 8, 128], samples: 8) } throws: {
       "\($0)" == """
         The output "y" has the shape [2, 8, 128] for 8 samples; its first axis must be that of the \
-        samples. Choose another output with --network-output (in a recipe network_output).
+        samples, or another one that the network's shapes show to be. Choose another output with \
+        --network-output (in a recipe network_output).
         """
     }
+  }
+
+  /// A network whose output has the steps of its input first, with a layer in front if it is to learn.
+  private func stepsFirst(
+    _ shape: [Dimension] = ["N", 3, 4], seed: UInt64? = nil, _ end: Node? = nil
+  ) -> Graph {
+    var nodes = [
+      Node(
+        "Transpose", name: "turn", inputs: [seed == nil ? "x" : "d"],
+        outputs: [end == nil ? "y" : "t"], attributes: ["perm": .ints([1, 0, 2])])
+    ]
+    if let end { nodes.append(end) }
+    guard let seed else { return Graph.testing(inputs: ["x": shape], nodes) }
+    let dense = Node("MatMul", name: "dense", inputs: ["x", "w"], outputs: ["d"])
+    return Graph.testing(
+      inputs: ["x": shape], [dense] + nodes, ["w": .seeded([4, 5], seed: seed, "w")])
+  }
+
+  @Test(arguments: [["N", 3, 4], ["", 3, 4], [2, 3, 4]] as [[Dimension]])
+  func `rows come sample by sample where the steps are the first axis`(
+    shape: [Dimension]
+  ) throws {
+    let tensor = Tensor.counting([2, 3, 4])
+    let compared = try ComparedOutput(stepsFirst(shape), nil)
+    let layout = try compared.layout([3, 2, 4], samples: 2)
+    let turned = tensor.transposed([1, 0, 2])
+    #expect(layout.rows(turned) == tensor.reshaped([6, 4]))
+    #expect(layout.gradient(ofRows: tensor.reshaped([6, 4])) == turned)
+    #expect(!layout.isPlain)
+  }
+
+  @Test func `as many steps as samples are no samples`() throws {
+    let tensor = Tensor.counting([3, 3, 4])
+    let layout = try ComparedOutput(stepsFirst(), nil).layout([3, 3, 4], samples: 3)
+    #expect(layout.rows(tensor.transposed([1, 0, 2])) == tensor.reshaped([9, 4]))
+  }
+
+  @Test func `a softmax keeps its axis where the steps are the first one`() throws {
+    // Three classes for each of two samples and four places.
+    let softmax = Node(
+      "Softmax", name: "s", inputs: ["t"], outputs: ["y"], attributes: ["axis": .int(0)])
+    let compared = try ComparedOutput(stepsFirst(["N", 3, 4], softmax), nil)
+    let layout = try compared.layout([3, 2, 4], samples: 2)
+    #expect(layout.columnCount == 3 && layout.rowCount == 8)
+    let tensor = Tensor.counting([2, 3, 4])
+    #expect(
+      layout.rows(tensor.transposed([1, 0, 2]))
+        == tensor.transposed([0, 2, 1]).reshaped([8, 3]))
+  }
+
+  @Test func `reshapes to the only batch size there is leave its axis to be seen`() throws {
+    var graph = Graph.testing(
+      inputs: ["x": [1, 6]],
+      [Node("Reshape", name: "steps", inputs: ["x", "to"], outputs: ["y"])],
+      ["to": Tensor([3, 1, 2] as [Int64])])
+    graph.opsets[""] = 17
+    let layout = try ComparedOutput(graph, nil).layout([3, 1, 2], samples: 1)
+    #expect(layout.rowCount == 3 && layout.columnCount == 2)
+  }
+
+  @Test func `a student learns the same whether it gives samples or steps first`() throws {
+    let data = try Dataset(name: "d", inputs: ["x": .seeded([16, 3, 4], seed: 5, "x")])
+    var record: [Float] = []
+    try recordTeacher(stepsFirst(seed: 1), on: data, batchSize: 5) { rows in
+      #expect(Array(rows.shape.dropFirst()) == [3, 5])
+      record += rows.floats()
+    }
+    let samplesFirst = Graph.testing(
+      inputs: ["x": ["N", 3, 4]],
+      [Node("MatMul", name: "dense", inputs: ["x", "w"], outputs: ["y"])],
+      ["w": .seeded([4, 5], seed: 2, "w")])
+    let weights = try [stepsFirst(seed: 2), samplesFirst].map { student in
+      let outcome = try train(
+        student, loss: loss(["alpha": .double(0)]),
+        settings: TrainSettings(
+          epochs: 3, batchSize: 8, optimizer: .adam(), schedule: LearningRateSchedule(base: 0.05)),
+        data: data, teacher: RecordedRows(count: 16, shape: [3, 5], all: record))
+      #expect(outcome.record.rowsPerSample == 3)
+      return outcome.graph.constant("w")!.floats()
+    }
+    for (a, b) in zip(weights[0], weights[1]) { #expect(abs(a - b) <= 1e-4) }
+  }
+
+  @Test func `networks that give steps first are compared in batches of any size`() throws {
+    let data = try Dataset(name: "d", inputs: ["x": .seeded([5, 3, 4], seed: 5, "x")])
+    let free = stepsFirst(seed: 1)
+    // Batches of four and of two: the last ones are filled up, and two make one of the other's.
+    let result = try compare(
+      stepsFirst([4, 3, 4], seed: 1), stepsFirst([2, 3, 4], seed: 1), on: data)
+    #expect(result.maximumDifference < 1e-5 && result.count == 5)
+    let other = try compare(free, stepsFirst([2, 3, 4], seed: 1), on: data)
+    #expect(other.maximumDifference < 1e-5 && abs(other.cosine - 1) < 1e-6)
   }
 
   @Test func `outputs of any shape are compared`() throws {

@@ -36,7 +36,7 @@ extension Dataset {
         result[name] = rows(source, indices)
       }
       if case .axis(let axis)? = place, let tensor = result[name] {
-        result[name] = tensor.transposed(Array(1...axis) + [0] + Array((axis + 1)..<tensor.rank))
+        result[name] = tensor.movingAxis(0, to: axis)
       }
     }
     return result

@@ -213,8 +213,7 @@ public struct Dataset: Sendable {
       }
       if fits(tensor.shape, others) { return (tensor.reshaped([1] + tensor.shape), .axis(axis)) }
       if fits(tensor.shape, wanted), sizes.contains(tensor.shape[axis]) {
-        let rest = wanted.indices.filter { $0 != axis }
-        return (tensor.transposed([axis] + rest), .axis(axis))
+        return (tensor.movingAxis(axis, to: 0), .axis(axis))
       }
     }
     if let size = wanted[0].size, graph.inputs[0].shape?.first != .fixed(size),

@@ -19,6 +19,7 @@ public final class FeatureTeacher {
 
   let pairs: [Pair]
   private let graph: Graph
+  private let sampleAxes: [String: Int]
   private var data: Dataset?
   private var session: InferenceSession?
 
@@ -26,6 +27,7 @@ public final class FeatureTeacher {
   public init(_ graph: Graph, pairs: [Pair]) {
     self.graph = graph
     self.pairs = pairs
+    sampleAxes = graph.sampleAxes(of: pairs.map(\.teacher))
   }
 
   /// Gets ready for batches of the training data, before it is fitted to the student.
@@ -34,7 +36,7 @@ public final class FeatureTeacher {
     session = try InferenceSession(graph, observed: Set(pairs.map(\.teacher)))
   }
 
-  /// The teacher's tensors for one batch, in the order of the pairs.
+  /// The teacher's tensors for one batch, in the order of the pairs, with the samples in front.
   func values(
     _ indices: [Int], augmentation: Augmentation?, seed: UInt64, views: [Int]
   ) throws -> [Tensor] {
@@ -46,7 +48,7 @@ public final class FeatureTeacher {
       guard let value = found[pair.teacher] else {
         throw RuntimeError.unknownValue(name: pair.teacher)
       }
-      return value.asFloat32()
+      return value.asFloat32().movingAxis(sampleAxes[pair.teacher] ?? 0, to: 0)
     }
   }
 }

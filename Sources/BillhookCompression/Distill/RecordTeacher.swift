@@ -10,8 +10,8 @@ public import BillhookTensor
 ///   - output: The name of the output; nil for the first that is floating-point.
 ///   - append: Gets logits in order, float32: `[n, classes]`, or `[n, rows, classes]` where a sample has
 ///     several rows.
-/// - Throws: ``CompressionError`` when the data does not fit, the output's first axis is not that of
-///   the samples or the augmentation states no number of views; `RuntimeError`.
+/// - Throws: ``CompressionError`` when the data does not fit, no axis of the output is known to
+///   be that of the samples or the augmentation states no number of views; `RuntimeError`.
 public func recordTeacher(
   _ graph: Graph, on data: Dataset, augmentation: Augmentation? = nil, seed: UInt64 = 0,
   batchSize: Int = 250,

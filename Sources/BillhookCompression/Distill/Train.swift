@@ -13,7 +13,8 @@ internal import BillhookTensor
 ///
 /// - Parameters:
 ///   - network: The loss sees one of its outputs as rows of logits: a row a sample of `[N, classes]`, a
-///     row a position of `[N, positions, classes]`, a row a pixel of `[N, classes, H, W]`.
+///     row a position of `[N, positions, classes]` or `[positions, N, classes]`, a row a pixel of
+///     `[N, classes, H, W]`.
 ///   - teacher: Recorded outputs, the rows of a sample and view; nil to train on labels alone.
 ///   - features: The teacher itself, for a loss that compares tensors inside of the networks.
 ///   - checkpoints: Keeps the state after each epoch, so that an interrupted run goes on from its last
@@ -46,6 +47,7 @@ public func train(
   }
   let compared = try ComparedOutput(graph, settings.output)
   let inner = features?.pairs.map(\.student) ?? []
+  let innerAxes = graph.sampleAxes(of: inner)
   let made = Set(graph.nodes.flatMap(\.outputs))
   if let missing = inner.first(where: { !made.contains($0) }) {
     throw RuntimeError.unknownValue(name: missing)
@@ -116,12 +118,13 @@ public func train(
         let pairs = try zip(features?.pairs ?? [], zip(inner, taught)).map {
           Feature(
             name: $0.student,
-            student: try $1.0.feature($0.student, rows: layout.rowCount, samples: batchSize),
+            student: try $1.0.movingAxis(innerAxes[$0.student] ?? 0, to: 0)
+              .feature($0.student, rows: layout.rowCount, samples: batchSize),
             teacher: try $1.1.feature($0.teacher, rows: layout.rowCount, samples: batchSize))
         }
         let (sum, weight) = try compute(
-          loss, logits, layout, target, labels, pairs, &gradient, &innerGradients, step: step,
-          totalSteps: totalSteps)
+          loss, logits, layout, target, labels, pairs, innerAxes, &gradient, &innerGradients,
+          step: step, totalSteps: totalSteps)
         stepLoss = weight > 0 ? sum / weight : 0
         guard stepLoss.isFinite else {
           throw CompressionError.lossNotFinite(
@@ -156,8 +159,8 @@ public func train(
 /// Calls the plugin with gradients of the rows' shapes, whatever shapes the tensors have.
 private func compute(
   _ loss: Loss, _ logits: Tensor, _ layout: ComparedOutput.Layout, _ target: Tensor?,
-  _ labels: Tensor?, _ features: [Feature], _ gradient: inout Tensor,
-  _ featureGradients: inout [Tensor], step: Int, totalSteps: Int
+  _ labels: Tensor?, _ features: [Feature], _ featureAxes: [String: Int],
+  _ gradient: inout Tensor, _ featureGradients: inout [Tensor], step: Int, totalSteps: Int
 ) throws(PluginError) -> (Double, Double) {
   var flat = layout.isPlain ? gradient.reshaped(logits.shape) : Tensor(zeros: logits.shape)
   let shapes = featureGradients.map(\.shape)
@@ -167,7 +170,9 @@ private func compute(
   featureGradients = []
   defer {
     gradient = layout.gradient(ofRows: flat)
-    featureGradients = zip(flatFeatures, shapes).map { $0.reshaped($1) }
+    featureGradients = zip(flatFeatures, zip(features, shapes)).map {
+      $0.withSamples(along: featureAxes[$1.0.name] ?? 0, shape: $1.1)
+    }
   }
   return try loss.compute(
     student: logits, teacher: target, labels: labels, features: features, gradient: &flat,

@@ -15,6 +15,9 @@ final class BatchRunner {
   private let fixedBatch: Int?
   let batchSize: Int
   private var session: InferenceSession?
+  /// Of all that is handed over, to take what filled a batch up off again.
+  private lazy var sampleAxes = graph.sampleAxes(
+    of: graph.outputs.map(\.name) + observedInputs + observed)
 
   init(_ graph: Graph, batchSize: Int, observed: Set<String> = []) {
     self.graph = graph
@@ -45,17 +48,19 @@ final class BatchRunner {
       self.session = session
       let inputs = data.batch(filled, augmentation: augmentation, seed: seed, views: [view])
       let real = chosen.count
-      func trimmed(_ tensor: Tensor) -> Tensor {
-        real < filled.count && tensor.shape.first == filled.count ? tensor.rows(0..<real) : tensor
+      func trimmed(_ name: String, _ tensor: Tensor) -> Tensor {
+        guard real < filled.count else { return tensor }
+        return tensor.firstSamples(real, of: filled.count, along: sampleAxes[name] ?? 0)
       }
-      let outputs: [String: Tensor]
+      var outputs: [String: Tensor]
       if let observe {
-        for name in observedInputs { try inputs[name].map { try observe(name, trimmed($0)) } }
-        outputs = try session.run(inputs) { name, value in try observe(name, trimmed(value)) }
+        for name in observedInputs { try inputs[name].map { try observe(name, trimmed(name, $0)) } }
+        outputs = try session.run(inputs) { name, value in try observe(name, trimmed(name, value)) }
       } else {
         outputs = try session.run(inputs)
       }
-      try body(chosen, outputs.mapValues(trimmed))
+      for (name, output) in outputs { outputs[name] = trimmed(name, output) }
+      try body(chosen, outputs)
     }
   }
 }

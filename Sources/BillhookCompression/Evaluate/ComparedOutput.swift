@@ -8,7 +8,8 @@ internal import BillhookTensor
 /// sentence), and a pixel for `[N, C, H, W]`; a Softmax at the end says itself which axis the classes
 /// are on. A Softmax or Sigmoid at the end is taken off: in front of it the numbers are the logits that
 /// losses want. A number that stands alone in its row is the logit of a yes, so its row has the two
-/// columns 0 and z.
+/// columns 0 and z. Where another axis than the first is that of the samples, `[T, N, C]`, rows come
+/// sample by sample all the same.
 struct ComparedOutput: Equatable {
   /// What makes classes of numbers at the end of a network.
   enum Ending: Equatable {
@@ -25,6 +26,8 @@ struct ComparedOutput: Equatable {
   let ending: Ending
   /// Whether the output has the axes that the Softmax has.
   private let keepsAxes: Bool
+  /// Of ``name`` and ``logits``, where that shows.
+  private let sampleAxes: [String: Int]
 
   /// - Parameter wanted: The name of an output; nil for the first that is floating-point.
   /// - Throws: ``CompressionError/unknownOutput(output:known:)``,
@@ -67,12 +70,15 @@ struct ComparedOutput: Equatable {
     ending = found
     logits = found == .none ? chosen.name : value
     self.keepsAxes = keepsAxes
+    sampleAxes = graph.sampleAxes(of: [name, logits])
   }
 
   /// How a tensor is cut into rows.
   struct Layout: Equatable {
     let shape: [Int]
-    /// Element (o, c, i) of `[outer, classes, inner]` is column c of row `o · inner + i`.
+    let sampleAxis: Int
+    /// With the samples in front, element (o, c, i) of `[outer, classes, inner]` is column c of row
+    /// `o · inner + i`.
     let outer: Int
     let classes: Int
     let inner: Int
@@ -82,12 +88,13 @@ struct ComparedOutput: Equatable {
     var rowCount: Int { outer * inner }
     var columnCount: Int { isYesOrNo ? 2 : classes }
     /// True when the rows are there already.
-    var isPlain: Bool { inner == 1 && !isYesOrNo }
+    var isPlain: Bool { sampleAxis == 0 && classesAreLast }
+    private var classesAreLast: Bool { inner == 1 && !isYesOrNo }
 
     /// Float32 `[rows, columns]`.
     func rows(_ tensor: Tensor) -> Tensor {
-      let tensor = tensor.asFloat32()
-      if isPlain { return tensor.reshaped([rowCount, classes]) }
+      let tensor = tensor.asFloat32().movingAxis(sampleAxis, to: 0)
+      if classesAreLast { return tensor.reshaped([rowCount, classes]) }
       var result = Tensor(zeros: [rowCount, columnCount])
       forEach { element, place, from, to in to[place] = from[element] }(tensor, &result)
       return result
@@ -95,10 +102,10 @@ struct ComparedOutput: Equatable {
 
     /// The gradient of the tensor from that of its rows.
     func gradient(ofRows rows: Tensor) -> Tensor {
-      if isPlain { return rows.reshaped(shape) }
+      if classesAreLast { return rows.withSamples(along: sampleAxis, shape: shape) }
       var result = Tensor(zeros: shape)
       forEach { element, place, from, to in to[element] = from[place] }(rows, &result)
-      return result
+      return result.withSamples(along: sampleAxis, shape: shape)
     }
 
     /// A copy, number by number: of the tensor's element and its place among the rows.
@@ -133,30 +140,34 @@ struct ComparedOutput: Equatable {
   func layout(
     _ shape: [Int], samples: Int, isOutput: Bool = false
   ) throws(CompressionError) -> Layout {
-    guard shape.first == samples, samples > 0, !shape.contains(0) else {
-      throw .outputNotPerSample(output: name, shape: shape, samples: samples)
-    }
-    let size = shape.reduce(1, *)
+    let sampleAxis = sampleAxes[isOutput ? name : logits] ?? 0
+    guard shape.indices.contains(sampleAxis), shape[sampleAxis] == samples, samples > 0,
+      !shape.contains(0)
+    else { throw .outputNotPerSample(output: name, shape: shape, samples: samples) }
+    let sizes = shape.moving(sampleAxis, to: 0)
     func cut(at axis: Int) -> Layout {
-      let classes = shape[axis]
+      let classes = sizes[axis]
       if classes == 1 { return yesOrNo }
       return Layout(
-        shape: shape, outer: shape[..<axis].reduce(1, *), classes: classes,
-        inner: shape[(axis + 1)...].reduce(1, *), isYesOrNo: false)
+        shape: shape, sampleAxis: sampleAxis, outer: sizes[..<axis].reduce(1, *), classes: classes,
+        inner: sizes[(axis + 1)...].reduce(1, *), isYesOrNo: false)
     }
     var yesOrNo: Layout {
-      Layout(shape: shape, outer: size, classes: 1, inner: 1, isYesOrNo: true)
+      Layout(
+        shape: shape, sampleAxis: sampleAxis, outer: sizes.reduce(1, *), classes: 1, inner: 1,
+        isYesOrNo: true)
     }
-    if shape.count == 1 { return yesOrNo }
-    if shape.count == 2 || (ending != .sigmoid && shape.dropFirst(2).allSatisfy({ $0 == 1 })) {
+    if sizes.count == 1 { return yesOrNo }
+    if sizes.count == 2 || (ending != .sigmoid && sizes.dropFirst(2).allSatisfy({ $0 == 1 })) {
       return cut(at: 1)
     }
     switch ending {
     case .sigmoid: return yesOrNo
     case .softmax(let axis) where !isOutput || keepsAxes:
-      let place = axis < 0 ? axis + shape.count : axis
-      return cut(at: (1..<shape.count).contains(place) ? place : 1)
-    default: return cut(at: shape.count == 3 ? 2 : 1)
+      let stated = axis < 0 ? axis + sizes.count : axis
+      let place = Array(sizes.indices).moving(sampleAxis, to: 0).firstIndex(of: stated)
+      return cut(at: max(place ?? 1, 1))
+    default: return cut(at: sizes.count == 3 ? 2 : 1)
     }
   }
 

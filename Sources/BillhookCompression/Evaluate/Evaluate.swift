@@ -81,6 +81,8 @@ public func compare(
   let secondData = try data.fitted(to: second)
   let firstRunner = BatchRunner(first, batchSize: batchSize)
   let secondRunner = BatchRunner(second, batchSize: firstRunner.batchSize)
+  let secondAxes =
+    firstRunner.batchSize == secondRunner.batchSize ? [:] : second.sampleAxes(of: names)
   var distance = OutputDistance(compared)
   progress?.begin("compare", total: firstData.count, unit: "samples")
   for start in stride(from: 0, to: firstData.count, by: firstRunner.batchSize) {
@@ -89,7 +91,9 @@ public func compare(
     try firstRunner.run(firstData, indices) { left = $1 }
     var right: [String: Tensor] = [:]
     try secondRunner.run(secondData, indices) { _, outputs in
-      right = right.isEmpty ? outputs : right.merging(outputs) { $0.followed(by: $1) }
+      for (name, output) in outputs {
+        right[name] = right[name]?.followed(by: output, along: secondAxes[name] ?? 0) ?? output
+      }
     }
     for name in names {
       guard let a = left[name], let b = right[name], a.shape == b.shape else {
@@ -140,23 +144,5 @@ extension Graph {
       value = input
     }
     return producers[value].map { nodes[$0].op == "Softmax" } ?? false
-  }
-}
-
-extension Tensor {
-  /// The rows of this tensor, then those of another.
-  func followed(by other: Tensor) -> Tensor {
-    guard rank > 0, other.rank == rank, other.elementType == elementType else { return self }
-    var joined = Tensor(zeros: [shape[0] + other.shape[0]] + shape.dropFirst(), elementType)
-    let size = byteCount
-    withUnsafeBytes { first in
-      other.withUnsafeBytes { second in
-        joined.withUnsafeMutableBytes { bytes in
-          bytes[..<size].copyBytes(from: first)
-          bytes[size...].copyBytes(from: second)
-        }
-      }
-    }
-    return joined
   }
 }

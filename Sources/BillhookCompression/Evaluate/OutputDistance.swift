@@ -27,8 +27,8 @@ struct OutputDistance {
     }
   }
 
-  /// The compared output of both networks for some samples; one whose first axis is not that of the
-  /// samples counts as one vector, without classes.
+  /// The compared output of both networks for some samples; one without an axis of the samples counts
+  /// as one vector, without classes.
   mutating func addRows(_ first: Tensor, _ second: Tensor, samples: Int) {
     let layout = try? compared.layout(first.shape, samples: samples, isOutput: true)
     if let layout, compared.tellsClasses(layout) {
@@ -37,8 +37,9 @@ struct OutputDistance {
         $0 == $1
       }
     }
-    let a = first.floats()
-    let b = second.floats()
+    let axis = layout?.sampleAxis ?? 0
+    let a = first.movingAxis(axis, to: 0).floats()
+    let b = second.movingAxis(axis, to: 0).floats()
     // A single number has no direction.
     let each = layout == nil ? a.count : a.count / samples
     let size = each == 1 ? a.count : each

@@ -30,6 +30,7 @@ final class CalibrationRunner {
   private let runner: BatchRunner
   private var plan: TrainingPlan?
   private let compared: ComparedOutput?
+  private lazy var sampleAxes = graph.sampleAxes(of: values + gradients)
   let batchSize: Int
 
   /// - Parameters:
@@ -71,9 +72,9 @@ final class CalibrationRunner {
     // The plan takes whole batches: samples that fill it up have no gradient.
     let filled =
       indices + Array(repeating: indices[indices.count - 1], count: batchSize - indices.count)
-    func trimmed(_ tensor: Tensor) -> Tensor {
-      indices.count < filled.count && tensor.shape.first == filled.count
-        ? tensor.rows(0..<indices.count) : tensor
+    func trimmed(_ name: String, _ tensor: Tensor) -> Tensor {
+      guard indices.count < filled.count else { return tensor }
+      return tensor.firstSamples(indices.count, of: filled.count, along: sampleAxes[name] ?? 0)
     }
     let inputs = data.batch(filled)
     let labels = data.labels(indices)?.elements(of: Int32.self)
@@ -89,9 +90,9 @@ final class CalibrationRunner {
       gradient = layout.gradient(ofRows: flat)
     }
     for name in values {
-      batch.values[name] = trimmed(try inputs[name] ?? plan.value(name))
+      batch.values[name] = trimmed(name, try inputs[name] ?? plan.value(name))
     }
-    for name in gradients { batch.gradients[name] = trimmed(try plan.valueGradient(name)) }
+    for name in gradients { batch.gradients[name] = trimmed(name, try plan.valueGradient(name)) }
     for name in weights { batch.weightGradients[name] = try plan.gradient(of: name) }
     return batch
   }
