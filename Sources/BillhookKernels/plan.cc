@@ -258,6 +258,18 @@ int32_t bh_plan::plain_for_good(int32_t value) {
   return is_free ? parameter_in_layout(value, memory::desc(stored.layout)) : plain(value);
 }
 
+int32_t bh_plan::factors(int32_t value, int64_t count, std::vector<int> &reads) {
+  if (value == BH_PLAN_NONE) return value;
+  const int32_t result = plain_for_good(value);
+  int64_t found = 1;
+  for (int64_t size : at(result).dims) found *= size;
+  if (found != count)
+    throw PlanFailure("Rows of " + std::to_string(count) + " elements cannot be scaled by " +
+                      std::to_string(found) + ".");
+  reads.push_back(result);
+  return result;
+}
+
 void bh_plan::add_primitive(const char *name, const dnnl::primitive &primitive,
                             std::vector<std::pair<int, int>> inputs,
                             std::vector<std::pair<int, int>> outputs, int32_t in_place_source) {

@@ -137,6 +137,8 @@ struct bh_plan {
   int32_t plain(int32_t value);
   // The same for what reads it as it lies: a parameter that nobody has packed so far stays plain.
   int32_t plain_for_good(int32_t value);
+  // A scale or shift of `count` elements as what kernels read, noted in `reads`; NONE stays NONE.
+  int32_t factors(int32_t value, int64_t count, std::vector<int> &reads);
   // The value as a tensor of other axes with the same elements in the same order.
   int32_t with_dims(int32_t value, const billhook::Dims &dims);
   // The value that a Flatten looks at, or the value itself.

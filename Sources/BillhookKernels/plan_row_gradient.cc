@@ -17,10 +17,7 @@ int32_t bh_plan_layer_norm_backward(bh_plan *plan, int32_t dy, int32_t x, int32_
     for (size_t i = 0; i < dims.size(); i++)
       (static_cast<int32_t>(i) < axis ? rows : columns) *= dims[i];
     std::vector<int> reads{x, dy};
-    if (scale != BH_PLAN_NONE) {
-      scale = plan->plain_for_good(scale);
-      reads.push_back(scale);
-    }
+    scale = plan->factors(scale, columns, reads);
     const int32_t dx = plan->add_intermediate(dims, plan->at(x).layout);
     std::vector<int> writes{dx};
     auto vector = [&](int32_t *wanted) {

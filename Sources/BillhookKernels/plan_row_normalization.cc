@@ -4,23 +4,6 @@
 
 using namespace billhook;
 
-namespace {
-
-// A scale or shift with `count` elements as what the kernels read; NONE stays NONE.
-int32_t factors(bh_plan *plan, int32_t value, int64_t count, std::vector<int> &reads) {
-  if (value == BH_PLAN_NONE) return value;
-  const int32_t result = plan->plain_for_good(value);
-  int64_t found = 1;
-  for (int64_t size : plan->at(result).dims) found *= size;
-  if (found != count)
-    throw PlanFailure("Rows of " + std::to_string(count) + " elements cannot be scaled by " +
-                      std::to_string(found) + ".");
-  reads.push_back(result);
-  return result;
-}
-
-}  // namespace
-
 extern "C" {
 
 int32_t bh_plan_layer_norm(bh_plan *plan, int32_t x, int32_t scale, int32_t shift, int32_t axis,
@@ -32,7 +15,7 @@ int32_t bh_plan_layer_norm(bh_plan *plan, int32_t x, int32_t scale, int32_t shif
     for (size_t i = 0; i < dims.size(); i++)
       (static_cast<int32_t>(i) < axis ? rows : columns) *= dims[i];
     std::vector<int> reads{x};
-    auto vector = [&](int32_t value) { return factors(plan, value, columns, reads); };
+    auto vector = [&](int32_t value) { return plan->factors(value, columns, reads); };
     scale = vector(scale);
     shift = vector(shift);
     const int32_t y = plan->add_intermediate(dims, plan->at(x).layout);
@@ -66,8 +49,8 @@ int32_t bh_plan_group_norm(bh_plan *plan, int32_t x, int32_t scale, int32_t shif
     const int64_t area = elements / (images * groups * channels);
     const std::vector<bh_activation> behind(functions, functions + count);
     std::vector<int> reads{x};
-    scale = factors(plan, scale, groups * channels, reads);
-    shift = factors(plan, shift, groups * channels, reads);
+    scale = plan->factors(scale, groups * channels, reads);
+    shift = plan->factors(shift, groups * channels, reads);
     const int32_t y = plan->add_intermediate(dims, plan->at(x).layout);
     plan->add_call(
         "GroupNormalization", reads, {y},

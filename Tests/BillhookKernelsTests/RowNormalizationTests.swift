@@ -26,6 +26,21 @@ import Testing
     for (a, b) in zip(runs[..<4], runs[1..<4]) { #expect(sameBits(a, b)) }
   }
 
+  @Test(arguments: [false, true])
+  func `a scale that is not as long as a row is refused`(backward: Bool) throws {
+    let plan = try #require(bh_plan_new())
+    defer { bh_plan_free(plan) }
+    let x = bh_plan_input(plan, BH_TYPE_F32, 2, [3, 4])
+    let scale = bh_plan_input(plan, BH_TYPE_F32, 1, [5])
+    let result =
+      backward
+      ? bh_plan_layer_norm_backward(plan, x, x, scale, 1, 1e-5, 1, nil, nil)
+      : bh_plan_layer_norm(plan, x, scale, BH_PLAN_NONE, 1, 1e-5, 1)
+    #expect(result == BH_PLAN_ERROR)
+    #expect(
+      String(cString: bh_plan_error(plan)) == "Rows of 4 elements cannot be scaled by 5.")
+  }
+
   @Test func `a row of four numbers is normalised by hand`() {
     var y = [Float](repeating: 9, count: 4)
     // Mean 5, variance 5; the distances are -3, -1, 1, 3.
