@@ -67,7 +67,7 @@ private struct BatchNormFold {
 
   init?(_ graph: Graph, layer index: Int, norm: Node) {
     let layer = graph.nodes[index]
-    guard layer.op == "Conv" || layer.op == "Gemm", layer.domain.isEmpty,
+    guard layer.op == "Conv" || layer.op == "Gemm", layer.isStandard,
       let name = layer.input(1), let weight = graph.constant(name),
       weight.elementType == .float32,
       layer.float("alpha", default: 1) == 1, layer.float("beta", default: 1) == 1

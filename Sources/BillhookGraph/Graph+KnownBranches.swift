@@ -66,7 +66,7 @@ extension Graph {
 extension Node {
   /// The branch that an If takes whatever its graph is fed; nil when that cannot be told.
   fileprivate func knownBranch(_ scope: ValueScope) -> Graph? {
-    guard op == "If", domain.isEmpty || domain == "ai.onnx", let condition = input(0),
+    guard op == "If", isStandard, let condition = input(0),
       let choice = scope.constants[condition]?.integers()?.first,
       let branch = graph(choice != 0 ? "then_branch" : "else_branch"),
       branch.inputs.isEmpty, branch.outputs.count == outputs.count

@@ -86,7 +86,7 @@ extension Graph {
 extension Node {
   /// True when the node makes the same of constants in each run.
   fileprivate func isSettled(_ isConstant: Set<String>) -> Bool {
-    guard subgraphs.isEmpty, domain.isEmpty || domain == "ai.onnx",
+    guard subgraphs.isEmpty, isStandard,
       !["DequantizeLinear", "QuantizeLinear", "Cast", "CastLike", "Constant"].contains(op),
       let definition = try? OperatorTable.definition(of: self), definition.dependence == .values
     else { return false }

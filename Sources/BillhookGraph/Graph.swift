@@ -67,7 +67,7 @@ public struct Node: Sendable {
   public var name: String
   /// The operator's name, such as `Conv`.
   public var op: String
-  /// The operator's domain; "" is ONNX's own.
+  /// The operator's domain; "" is ONNX's own, and so is "ai.onnx".
   public var domain: String
   /// Names of values; "" stands for an optional input that is left out.
   public var inputs: [String]
@@ -89,6 +89,9 @@ public struct Node: Sendable {
     docString = ""
     opaque = []
   }
+
+  /// True when ONNX itself defines the operator.
+  public var isStandard: Bool { domain.isEmpty || domain == "ai.onnx" }
 
   /// The name to show a person: the node's own, or that of its first output.
   public var displayName: String {

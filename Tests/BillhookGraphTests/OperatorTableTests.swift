@@ -1,10 +1,19 @@
 import BillhookGraph
+import BillhookTestSupport
 import Foundation
 import Testing
 
 @Suite struct OperatorTableTests {
   @Test func `the operators are listed in order, each once`() {
     #expect(Graph.supportedOperators == Set(Graph.supportedOperators).sorted())
+  }
+
+  @Test(arguments: [("", true), ("ai.onnx", true), ("com.example", false)])
+  func `both names of the domain mean ONNX's own operators`(domain: String, isOwn: Bool) {
+    let node = Node("Relu", name: "n", inputs: ["x"], outputs: ["y"], domain: domain)
+    #expect(node.isStandard == isOwn)
+    let graph = Graph.testing(inputs: ["x": ["N", 2]], [node])
+    #expect(((try? graph.verify()) != nil) == isOwn)
   }
 
   @Test func `the documentation has a row for every operator`() throws {

@@ -46,7 +46,7 @@ struct ComparedOutput: Equatable {
     var keepsAxes = true
     walk: while let index = producers[value], let input = graph.nodes[index].input(0) {
       let node = graph.nodes[index]
-      guard node.domain.isEmpty else { break }
+      guard node.isStandard else { break }
       switch node.op {
       case "Identity", "Cast", "Squeeze", "Unsqueeze":
         if ["Squeeze", "Unsqueeze"].contains(node.op) { keepsAxes = false }

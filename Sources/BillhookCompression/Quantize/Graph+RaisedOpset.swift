@@ -75,7 +75,7 @@ private struct OpsetRaise {
   /// - Parameter type: The type of a value, where it is known.
   /// - Throws: ``CompressionError/opsetTooOld(opset:needed:node:op:)``.
   mutating func visit(_ node: Node, type: (String) -> ValueType?) throws -> [Node] {
-    guard node.domain.isEmpty || node.domain == "ai.onnx" else { return [node] }
+    guard node.isStandard else { return [node] }
     var node = node
     switch node.op {
     case "Softmax", "LogSoftmax", "Hardmax":

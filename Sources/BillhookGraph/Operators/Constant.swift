@@ -17,7 +17,7 @@ extension OperatorDefinition {
 extension Node {
   /// The tensor of a `Constant` node, whichever attribute holds it; nil for any other node.
   public var constantTensor: Tensor? {
-    guard op == "Constant", domain.isEmpty || domain == "ai.onnx" else { return nil }
+    guard op == "Constant", isStandard else { return nil }
     for attribute in attributes.values {
       switch attribute {
       case .tensor(let initializer): return initializer.tensor

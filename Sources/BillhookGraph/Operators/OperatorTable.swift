@@ -31,10 +31,9 @@ public enum OperatorTable {
   ///
   /// - Throws: ``GraphError/unsupportedOperator(op:domain:node:supported:)``.
   public static func definition(of node: Node) throws(GraphError) -> OperatorDefinition {
-    let isOwnDomain = node.domain.isEmpty || node.domain == "ai.onnx"
-    guard isOwnDomain, let definition = byName[node.op] else {
+    guard node.isStandard, let definition = byName[node.op] else {
       throw .unsupportedOperator(
-        op: node.op, domain: isOwnDomain ? "" : node.domain, node: node.displayName,
+        op: node.op, domain: node.isStandard ? "" : node.domain, node: node.displayName,
         supported: Graph.supportedOperators)
     }
     return definition

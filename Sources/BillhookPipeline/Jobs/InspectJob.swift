@@ -140,12 +140,12 @@ public struct InspectReport: Sendable, Codable, Equatable {
     // Those of subgraphs too.
     func count(_ graph: Graph) {
       for node in graph.nodes {
-        let name = node.domain.isEmpty ? node.op : "\(node.domain).\(node.op)"
+        let name = node.isStandard ? node.op : "\(node.domain).\(node.op)"
         counts[
           name,
           default: OperatorCount(
             name: name, count: 0,
-            isSupported: node.domain.isEmpty && Graph.supportedOperators.contains(node.op))
+            isSupported: node.isStandard && Graph.supportedOperators.contains(node.op))
         ]
         .count += 1
         for body in node.subgraphs { count(body) }

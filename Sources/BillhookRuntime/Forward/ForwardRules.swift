@@ -90,7 +90,7 @@ enum ForwardRules {
   /// True for a node that kernels may run: its operator has a rule, and its values are such as a plan
   /// holds.
   static func runs(_ node: Node, _ graph: Graph, _ types: [String: ValueType]) -> Bool {
-    guard table[node.op] != nil, node.domain.isEmpty || node.domain == "ai.onnx",
+    guard table[node.op] != nil, node.isStandard,
       let first = node.mainOutput
     else { return false }
     let isIntegral = integerOperators.contains(node.op)

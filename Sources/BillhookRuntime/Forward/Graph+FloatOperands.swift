@@ -9,8 +9,7 @@ extension Graph {
   /// - Returns: Nil when there is nothing to change.
   func withFloatOperands(_ types: [String: ValueType]) -> Graph? {
     let places = nodes.indices.filter {
-      ["Attention", "RotaryEmbedding"].contains(nodes[$0].op)
-        && (nodes[$0].domain.isEmpty || nodes[$0].domain == "ai.onnx")
+      ["Attention", "RotaryEmbedding"].contains(nodes[$0].op) && nodes[$0].isStandard
     }
     guard !places.isEmpty else { return nil }
     var operands = FloatOperands(self, types: types)
