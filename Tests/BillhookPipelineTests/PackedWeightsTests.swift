@@ -119,9 +119,21 @@ import Testing
     #expect(!folder.names.contains("packed.safetensors"))
   }
 
+  /// The names of the pieces of work that were begun.
+  private final class Tasks: BillhookCompression.ProgressReporting {
+    private(set) var names: [String] = []
+
+    func begin(_ task: String, total: Int, unit: String) { names.append(task) }
+    func advance(_ done: Int, detail: String) {}
+    func end(_ summary: String) {}
+
+    func count(_ name: String) -> Int { names.count { $0 == name } }
+  }
+
   @Test func `a recipe saves weights alone, also when the stage was finished before`() throws {
     try ONNXFile.write(Graph.smallChain(), to: network)
-    func run() throws -> Report {
+    let tasks = Tasks()
+    func run(save: String = "packed.safetensors") throws -> Report {
       let text = """
         version: 1
         model: \(network)
@@ -131,13 +143,13 @@ import Testing
             mode: weight-only
             quantizer: \(try compiledPlugin(StoredFormatsTests.formats))
             parameters: {form: opaque}
-            save: packed.safetensors
+            save: \(save)
         """
       return try RecipeRunner(
         RecipeFile(yaml: text, name: "packed"), catalog: catalog,
         options: RunOptions(
           measurement: MeasurementOptions(
-            warmUpRuns: 0, minimumRuns: 1, maximumRuns: 1, seconds: 0))
+            warmUpRuns: 0, minimumRuns: 1, maximumRuns: 1, seconds: 0)), progress: tasks
       ).run()
     }
     let first = try run()
@@ -146,7 +158,15 @@ import Testing
     #expect(first.stages.last?.bytes == bytes.count)
     let file = try SafetensorsFile.read(path: folder("out/packed.safetensors"))
     #expect(try file.storedLayouts(path: "").keys.sorted() == ["conv1.weight", "fc.weight"])
+    #expect(tasks.count("quantize weights") == 1)
     #expect(try run().stages.last?.isResumed == true)
     #expect(folder.bytes("out/packed.safetensors") == bytes)
+    #expect(tasks.count("quantize weights") == 1)
+
+    // A network to save is another result; the one with packed weights has them read back.
+    #expect(try run(save: "network.onnx").stages.last?.isResumed == false)
+    #expect(try ONNXFile.read(path: folder("out/network.onnx")).outputs.map(\.name) == ["y"])
+    #expect(tasks.count("quantize weights") == 2)
+    #expect(try run().stages.last?.isResumed == true)
   }
 }

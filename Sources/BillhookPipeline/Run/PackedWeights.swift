@@ -88,4 +88,7 @@ extension Stage {
   var packing: QuantizeStage? {
     if case .quantize(let stage) = work, stage.mode == .weightOnly { stage } else { nil }
   }
+
+  /// The same when the name that the stage saves under asks for that.
+  var savedPacking: QuantizeStage? { save.map(ModelFile.isCheckpoint) == true ? packing : nil }
 }

@@ -118,7 +118,7 @@ public final class RecipeRunner {
     let count = run.checked.recipe.stages.count
     let key = StageCache.key(run.checked, through: index, modelSHA256: run.modelSHA256)
     let title = "stage \(index + 1) of \(count), \(stage.name)"
-    if !options.fresh, let row = run.cache.finished(key) {
+    if !options.fresh, let row = run.cache.finished(key, stage) {
       announce("\(title): finished before, kept")
       try keep(row, key, stage, index, &run)
       return
@@ -138,7 +138,16 @@ public final class RecipeRunner {
     let clock = ContinuousClock()
     let start = clock.now
     do {
-      let result = try runner.run(stage, on: run.graph ?? run.checked.graph)
+      let network = run.graph ?? run.checked.graph
+      let result =
+        try stage.savedPacking.map {
+          try PackedWeights(
+            catalog: catalog, seed: run.checked.recipe.seed, progress: progress
+          ).write(
+            network, named: Self.describe(run.checked.recipe.model), $0,
+            to: run.cache.packedPath(key)
+          ) { _ in provenance(run) }
+        } ?? runner.run(stage, on: network)
       let seconds = (clock.now - start).inSeconds
       try finish(result, stage: stage, index: index, seconds: seconds, &run, ledger)
     } catch let error as CancellationError {
@@ -180,7 +189,7 @@ public final class RecipeRunner {
         output: original.outputs.contains { $0.name == named } ? named : nil)
     }
     try run.cache.keep(row, key)
-    try save(written, stage, &row, run)
+    try save(written, key, stage, &row, run)
     adopt(written, row, &run)
   }
 
@@ -195,26 +204,20 @@ public final class RecipeRunner {
     provenance(run).stamp(&graph)
     row.isResumed = true
     row.index = index
-    try save(graph, stage, &row, run)
+    try save(graph, key, stage, &row, run)
     adopt(graph, row, &run)
   }
 
-  /// Keeps the stage's network; under the name of a checkpoint its packed weights, made once more
-  /// from the network before the stage.
+  /// Keeps the stage's network, or its packed weights.
   private func save(
-    _ graph: Graph, _ stage: Stage?, _ row: inout StageReport, _ run: RunState
+    _ graph: Graph, _ key: String, _ stage: Stage?, _ row: inout StageReport, _ run: RunState
   ) throws {
     guard let stage, let name = stage.save else { return }
     let path = "\(run.checked.recipe.output)/\(name)"
-    if ModelFile.isCheckpoint(name), let packing = stage.packing {
-      _ = try PackedWeights(
-        catalog: catalog, seed: run.checked.recipe.seed, progress: progress
-      ).write(
-        run.graph ?? run.checked.graph, named: Self.describe(run.checked.recipe.model), packing,
-        to: path
-      ) { _ in
-        provenance(run)
-      }
+    if stage.savedPacking != nil {
+      var file = try SafetensorsFile.read(path: run.cache.packedPath(key))
+      for (entry, text) in provenance(run).entries { file.metadata[entry] = text }
+      try file.write(to: path)
     } else {
       try ONNXFile.write(graph, to: path)
     }

@@ -22,6 +22,8 @@ struct StageCache {
     if let index {
       for stage in 0...index {
         digest.add("stage", Digest.of(recipe.recipe.stages[stage].work))
+        // Its network is the one that the weights in the file make.
+        if recipe.recipe.stages[stage].savedPacking != nil { digest.add("form", "packed") }
         if let plugin = recipe.plugins[stage] { digest.add("plugin", Digest.of(plugin)) }
         if case .distill(let distill) = recipe.recipe.stages[stage].work,
           case .file(let path) = distill.teacher
@@ -36,15 +38,17 @@ struct StageCache {
   }
 
   func modelPath(_ key: String) -> String { "\(folder)/stage-\(key).onnx" }
+  func packedPath(_ key: String) -> String { "\(folder)/stage-\(key).safetensors" }
   func checkpoint(_ key: String) -> CheckpointFile {
     CheckpointFile(path: "\(folder)/training-\(key).safetensors")
   }
   private func reportPath(_ key: String) -> String { "\(folder)/stage-\(key).json" }
 
-  /// The row of a finished stage whose network is there; nil when either is missing or damaged,
-  /// which only means that the stage runs again.
-  func finished(_ key: String) -> StageReport? {
-    guard FileManager.default.fileExists(atPath: modelPath(key)),
+  /// The row of a finished stage whose files are there; nil when one is missing or damaged, which only
+  /// means that the stage runs again.
+  func finished(_ key: String, _ stage: Stage) -> StageReport? {
+    let files = [modelPath(key)] + (stage.savedPacking == nil ? [] : [packedPath(key)])
+    guard files.allSatisfy({ FileManager.default.fileExists(atPath: $0) }),
       let data = try? Data(contentsOf: URL(fileURLWithPath: reportPath(key)))
     else { return nil }
     return try? JSONDecoder().decode(StageReport.self, from: data)
