@@ -79,7 +79,7 @@ public final class InferencePlan {
         .foldingConstants(binding: binding)
       graph = folded.foldingBatchNorms(keeping: observed).graph
       types = try graph.inferTypes(binding: binding)
-      if let changed = graph.withFloatOperands(types) {
+      if let changed = graph.withFloatOperands(types, mode: .inference) {
         graph = changed
         types = try graph.inferTypes(binding: binding)
       }

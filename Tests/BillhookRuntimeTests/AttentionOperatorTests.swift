@@ -172,6 +172,41 @@ struct AttentionNode: CustomStringConvertible, Sendable {
     try expectEqual(graph, feeds, hostSteps: [])
   }
 
+  @Test func `training turns by angles that computed positions choose, and keeps them`() throws {
+    let positions = Tensor((0..<8).map { Int64($0 * 5 % 9) }, shape: [2, 4])
+    func graph(isComputed: Bool) -> Graph {
+      var graph = Graph.testing(
+        inputs: ["x": ["N", 3, 4, 8]],
+        [
+          Node("MatMul", name: "front", inputs: ["x", "w"], outputs: ["q"]),
+          Node(
+            "RotaryEmbedding", name: "turn", inputs: ["q", "cos", "sin", "p"], outputs: ["y"]),
+        ],
+        [
+          "w": .seeded([8, 8], seed: 1), "cos": .seeded([9, 4], seed: 2),
+          "sin": .seeded([9, 4], seed: 3),
+        ], opset: 23)
+      if isComputed {
+        graph.inputs.append(ValueInfo("p", .int64, shape: ["N", 4]))
+      } else {
+        graph.initializers["p"] = Initializer(positions)
+      }
+      return graph
+    }
+    let gradients = try [true, false].map { isComputed in
+      let plan = try TrainingPlan(graph(isComputed: isComputed), batchSize: 2, optimizer: .sgd())
+      #expect(plan.parameterNames == ["w"])
+      #expect(!plan.operations.contains { $0.contains("Host gradient") })
+      var feeds = ["x": Tensor.seeded([2, 3, 4, 8], seed: 4)]
+      if isComputed { feeds["p"] = positions }
+      try plan.step(feeds, learningRate: 0) { output, gradient in
+        gradient = .seeded(output.shape, seed: 5)
+      }
+      return try plan.gradients()["w"]!.floats()
+    }
+    for (a, b) in zip(gradients[0], gradients[1]) { #expect(abs(a - b) <= 1e-5) }
+  }
+
   @Test func `training through Attention gives the gradients of its parts`() throws {
     // No mask and no cap: the same as two products around a Softmax.
     func graph(_ nodes: [Node]) -> Graph {

@@ -6,13 +6,15 @@ extension Graph {
   /// The graph with nodes in front of attention that turn truth values and positions into floats,
   /// each once for all layers: kernels take floats alone, and the host makes these quickly.
   ///
+  /// In training Attention stays as it is, because the host computes it there. Tables of angles get
+  /// names of their own: training takes a table that computed positions look up for weights.
+  ///
   /// - Returns: Nil when there is nothing to change.
-  func withFloatOperands(_ types: [String: ValueType]) -> Graph? {
-    let places = nodes.indices.filter {
-      ["Attention", "RotaryEmbedding"].contains(nodes[$0].op) && nodes[$0].isStandard
-    }
+  func withFloatOperands(_ types: [String: ValueType], mode: PlanMode) -> Graph? {
+    let operators: Set = mode == .training ? ["RotaryEmbedding"] : ["Attention", "RotaryEmbedding"]
+    let places = nodes.indices.filter { operators.contains(nodes[$0].op) && nodes[$0].isStandard }
     guard !places.isEmpty else { return nil }
-    var operands = FloatOperands(self, types: types)
+    var operands = FloatOperands(self, types: types, mode: mode)
     for index in places {
       if nodes[index].op == "Attention" {
         operands.attention(index)
@@ -28,6 +30,7 @@ extension Graph {
 private struct FloatOperands {
   private let source: Graph
   private let types: [String: ValueType]
+  private let mode: PlanMode
   private let producers: [String: Int]
   private var names: NamePool
   private var nodes: [Node]
@@ -38,9 +41,10 @@ private struct FloatOperands {
   private var made: [[String]: String] = [:]
   private(set) var isChanged = false
 
-  init(_ graph: Graph, types: [String: ValueType]) {
+  init(_ graph: Graph, types: [String: ValueType], mode: PlanMode) {
     source = graph
     self.types = types
+    self.mode = mode
     producers = graph.producers()
     names = NamePool(graph)
     nodes = graph.nodes
@@ -69,18 +73,35 @@ private struct FloatOperands {
 
   mutating func rotaryEmbedding(_ index: Int) {
     guard let positions = nodes[index].input(3), source.constant(positions) == nil else { return }
-    for table in [1, 2] {
-      let name = nodes[index].inputs[table]
-      nodes[index].inputs[table] = value("Gather", [name, positions], "\(name).chosen")
+    let tables = Array(nodes[index].inputs[1...2])
+    if mode == .training, !tables.allSatisfy(areAnglesAlone) { return }
+    for (place, name) in zip([1, 2], tables) {
+      var table = name
+      if mode == .training, let angles = source.constant(name) {
+        table = constant("\(name).angles", angles)
+      }
+      nodes[index].inputs[place] = value("Gather", [table, positions], "\(name).chosen")
     }
     nodes[index].inputs.removeLast()
   }
 
-  /// A constant that is there once.
+  /// True for a table that nothing else reads, which could train it.
+  private func areAnglesAlone(_ table: String) -> Bool {
+    source.nodes.allSatisfy { node in
+      guard node.reads.contains(table) else { return true }
+      return node.op == "RotaryEmbedding" && node.inputs.first != table
+    }
+  }
+
   private mutating func number(_ wanted: String, _ number: Float) -> String {
+    constant(wanted, Tensor(scalar: number))
+  }
+
+  /// A constant that is there once.
+  private mutating func constant(_ wanted: String, _ tensor: Tensor) -> String {
     if let known = made[[wanted]] { return known }
     let name = names.unused(wanted)
-    initializers[name] = Initializer(Tensor(scalar: number))
+    initializers[name] = Initializer(tensor)
     made[[wanted]] = name
     return name
   }

@@ -47,19 +47,23 @@ public final class TrainingPlan {
     guard batchSize >= 1 else { throw .batchSizeNotPositive(batchSize) }
     self.batchSize = batchSize
     let source = graph.liftingWeights()
-    let graph: Graph
-    let types: [String: ValueType]
+    var graph: Graph
+    var types: [String: ValueType]
     do {
       try source.verify()
       let binding = source.binding(batchSize: batchSize)
       graph = try source.inliningKnownBranches(binding: binding)
       types = try graph.inferTypes(binding: binding)
+      if let changed = graph.withFloatOperands(types, mode: .training) {
+        graph = changed
+        types = try graph.inferTypes(binding: binding)
+      }
     } catch {
       throw .graph(error)
     }
     let lowering = try Lowering(
       graph, types: types, mode: .training, seed: seed, substitutions: substitutions)
-    // What came out of a branch has no name in the caller's graph that is its own.
+    // What came out of a branch, or was put in, has no name in the caller's graph that is its own.
     lowering.fixed = Set(graph.constantTensors().keys)
       .subtracting(source.constantTensors().keys)
     plan = lowering.plan
