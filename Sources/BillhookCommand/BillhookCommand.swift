@@ -51,6 +51,10 @@ struct BillhookCommand: ParsableCommand {
         return 0
       }
       if code == .validationFailure {
+        if let unknown = UnknownCommand(arguments, under: Self.self) {
+          Terminal.error("billhook: error: \(unknown)")
+          return 2
+        }
         Terminal.error(
           fullMessage(for: error).replacingOccurrences(of: "Error: ", with: "billhook: error: "))
         return 2

@@ -7,7 +7,8 @@ public enum PipelineError: Error, Equatable, CustomStringConvertible {
   case needsGraph(path: String, task: String)
   case outputIsInput(path: String)
   /// The name of an output says that it is of another kind than what it would hold.
-  case outputKind(path: String, content: String, needed: String)
+  /// `other` is another way to a file of that name, if there is one.
+  case outputKind(path: String, content: String, needed: String, other: String? = nil)
   /// A network in a file that cannot be computed.
   case network(path: String, reason: String)
   /// `network` is the file that is to get the weights, if there is one.
@@ -56,8 +57,9 @@ public enum PipelineError: Error, Equatable, CustomStringConvertible {
       """
     case .outputIsInput(let path):
       "The output \"\(path)\" is also an input, which is never overwritten; choose another name."
-    case .outputKind(let path, let content, let needed):
-      "The output \"\(path)\" would hold \(content); choose a name that ends in \(needed)."
+    case .outputKind(let path, let content, let needed, let other):
+      "The output \"\(path)\" would hold \(content); choose a name that ends in \(needed)"
+        + (other.map { ", or \($0)." } ?? ".")
     case .network(let path, let reason):
       "In \"\(path)\": \(reason)"
     case .restoredKind(let output, let network?):

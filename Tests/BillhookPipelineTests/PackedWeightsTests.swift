@@ -114,7 +114,7 @@ import Testing
     #expect(
       sentence { try quantize(stage) } == """
         The output "\(packed)" would hold a network, which is an ONNX file; choose a name that ends \
-        in .onnx.
+        in .onnx, or --mode weight-only, which writes the weights alone to a .safetensors file.
         """)
     #expect(!folder.names.contains("packed.safetensors"))
   }

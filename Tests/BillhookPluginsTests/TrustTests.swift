@@ -51,6 +51,27 @@ import Testing
     }
   }
 
+  @Test func `the doctor lists the rules of the trust file`() throws {
+    var settings = try separateSettings(nil)
+    let path = try Self.folder(
+      with: compiledPlugin("Tests/BrokenPlugins/parameters.c"), &settings)
+    let sha256 = try Self.digest(path, settings)
+    let gone = String(repeating: "0a", count: 32)
+    try PluginPolicy(rules: [
+      .init(sha256: sha256, isolation: .worker, note: "mine", added: "2026-01-31"),
+      .init(sha256: gone, isolation: .inproc),
+    ]).write(to: settings.home.policyPath)
+    let health = PluginHealth(settings: settings)
+    #expect(health.rules.map(\.id) == ["org.example.parameters.module", nil])
+    #expect(
+      health.text().split(separator: "\n").filter { $0.hasPrefix("rule: ") } == [
+        """
+        rule: \(sha256.prefix(12))… org.example.parameters.module: worker, since 2026-01-31 ("mine")
+        """,
+        "rule: 0a0a0a0a0a0a…: inproc",
+      ])
+  }
+
   @Test func `the trust file can deny what it does not know`() throws {
     let settings = try separateSettings(nil)
     let path = try compiledPlugin("Tests/BrokenPlugins/parameters.c")

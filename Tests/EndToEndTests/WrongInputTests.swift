@@ -225,6 +225,28 @@ import Testing
   @Test func `a word that is no command ends with 2`() throws {
     let result = try BillhookProcess("frobnicate", folder: folder.path)
     #expect(result.code == 2)
-    #expect(result.errors.hasPrefix("billhook: error: Unexpected argument 'frobnicate'\n"))
+    #expect(
+      result.errors == """
+        billhook: error: There is no command "billhook frobnicate". "billhook" has the commands new, \
+        train, evaluate, prune, distill, quantize, restore, run, sweep, infer, inspect, bench, \
+        plugin; "billhook --help" says what they do.
+
+        """)
+  }
+
+  @Test(arguments: [("untrust mine.so", "trust --remove"), ("doctr", "doctor")])
+  func `a word that is no command of a group names the one that is near`(
+    words: String, near: String
+  ) throws {
+    let result = try BillhookProcess("plugin \(words)", folder: folder.path)
+    let word = words.split(separator: " ")[0]
+    #expect(result.code == 2)
+    #expect(
+      result.errors == """
+        billhook: error: There is no command "billhook plugin \(word)"; did you mean \
+        "billhook plugin \(near)"? "billhook plugin" has the commands list, show, new, bench, \
+        validate, fuzz, trust, why, doctor, clear; "billhook plugin --help" says what they do.
+
+        """)
   }
 }

@@ -47,7 +47,11 @@ public struct StageJob {
     }
     try ModelFile.checkOutput(output, inputs: inputs)
     let packing = ModelFile.isCheckpoint(output) ? stage.packing : nil
-    try ModelFile.checkKind(output, holdsNetwork: packing == nil)
+    let isQuantization = if case .quantize = stage.work { true } else { false }
+    try ModelFile.checkKind(
+      output, holdsNetwork: packing == nil,
+      other: isQuantization
+        ? "--mode weight-only, which writes the weights alone to a .safetensors file" : nil)
     let checked = try check()
     let folder = URL(fileURLWithPath: output).deletingLastPathComponent().path
     let cache = StageCache(folder: "\(folder)/\(StageCache.folderName)")

@@ -29,11 +29,16 @@ public enum ModelFile {
 
   /// Checks that the name of an output does not promise another kind of file than what is written.
   ///
-  /// - Parameter holdsNetwork: A network is written, else a checkpoint.
-  /// - Throws: ``PipelineError/outputKind(path:content:needed:)``.
-  public static func checkKind(_ path: String, holdsNetwork: Bool) throws(PipelineError) {
+  /// - Parameters:
+  ///   - holdsNetwork: A network is written, else a checkpoint.
+  ///   - other: How a checkpoint could be written instead of a network, for the error.
+  /// - Throws: ``PipelineError/outputKind(path:content:needed:other:)``.
+  public static func checkKind(
+    _ path: String, holdsNetwork: Bool, other: String? = nil
+  ) throws(PipelineError) {
     if holdsNetwork, isCheckpoint(path) {
-      throw .outputKind(path: path, content: "a network, which is an ONNX file", needed: ".onnx")
+      throw .outputKind(
+        path: path, content: "a network, which is an ONNX file", needed: ".onnx", other: other)
     }
     if !holdsNetwork, path.hasSuffix(".onnx") {
       throw .outputKind(

@@ -10,6 +10,8 @@ public struct PluginHealth: Sendable, Codable, Equatable {
   /// What confines a worker here; nil when none can be started.
   public var confinement: Confinement?
   public var pluginCount: Int
+  /// Of the trust file, with the ids of libraries that the folders hold.
+  public var rules: [PluginPolicy.Rule]
   public var quarantined: [Quarantine.Entry]
   /// What is wrong, a sentence each.
   public var problems: [String]
@@ -23,6 +25,13 @@ public struct PluginHealth: Sendable, Codable, Equatable {
     problems = []
     let catalog = PluginCatalog(settings: settings)
     pluginCount = catalog.entries.count
+    // A file that cannot be used is among the failures.
+    rules = ((try? PluginPolicy(path: trustFile))?.rules ?? []).map { rule in
+      var rule = rule
+      let found = catalog.entries.first { $0.file.identity == rule.sha256 }
+      rule.id = rule.id ?? found?.descriptor.module.id
+      return rule
+    }
     problems = catalog.failures.map { $0.error.description }
     quarantined = settings.quarantine.entries()
     do throws(PluginError) {
@@ -51,8 +60,17 @@ public struct PluginHealth: Sendable, Codable, Equatable {
       "confined by: \(confinement?.description ?? "nothing, no worker starts")",
       "worker-strict: \(confinement.map { $0.missingForStrict.map { "lacks \($0)" } ?? "yes" } ?? "no")",
     ]
+    lines += rules.map { "rule: \($0.text)" }
     lines += quarantined.map { "quarantine: \($0.path) since \($0.date): \($0.reason)" }
     lines += problems.map { "problem: \($0)" }
     return lines.joined(separator: "\n") + "\n"
+  }
+}
+
+extension PluginPolicy.Rule {
+  /// Such as "3f9a0c1b2d4e… org.example.mine: worker, since 2026-01-31 (\"mine\")".
+  fileprivate var text: String {
+    "\(sha256.prefix(12))…" + (id.map { " \($0)" } ?? "") + ": \(isolation.rawValue)"
+      + (added.map { ", since \($0)" } ?? "") + (note.map { " (\"\($0)\")" } ?? "")
   }
 }
