@@ -80,6 +80,15 @@ import Testing
         """)
   }
 
+  @Test func `a score that the plugin does not write is found`() throws {
+    let path = try compiledPlugin("Tests/BrokenPlugins/misbehaving.c")
+    let scorer = try PluginCatalog(folders: [], settings: separateSettings())
+      .plugin("\(path)#scorer", hook: .scorer).makeScorer(["mode": .string("unwritten")])
+    #expect(
+      sentence { _ = try scorer.storedChunks(Self.three) }?.hasSuffix(
+        "on layer \"a\": score 3 is nan but must be written and finite.") == true)
+  }
+
   @Test func `a layer with a crash can be left alone, and the others are scored`() throws {
     var settings = try separateSettings()
     settings.crashPolicy = .skipLayer

@@ -98,7 +98,7 @@ struct CallEncoder {
         outOfMemory = true
         return
       }
-      slot.fill(from: isWritten ? first : nil, byteCount: bytes)
+      slot.prepare(isWritten ? first : nil, byteCount: bytes)
       wire.put(slot.id)
       wire.put(slot.dataOffset(bytes))
       outputs.append(Output(target: first, byteCount: bytes, slot: slot))

@@ -7,7 +7,7 @@ enum CallArgument {
   case tensorIn
   /// A `const bh_tensor *` whose elements the plugin writes.
   case tensorOut
-  /// The same, of floats that are NaN before the call, whatever the caller's memory holds.
+  /// The same, of floats: the worker's side makes NaN of those that the plugin does not write.
   case tensorUnwritten
   /// A pointer to a struct.
   case record(CallRecord)

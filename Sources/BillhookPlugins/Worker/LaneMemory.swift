@@ -115,15 +115,10 @@ final class OutputSlot: @unchecked Sendable {
     UnsafeRawPointer(base + dataOffset(byteCount))
   }
 
-  /// Writes what the output holds before the call, NaN without a source, and the known bytes around
-  /// it.
-  func fill(from source: UnsafeRawPointer?, byteCount: Int) {
+  /// Writes what the output holds before the call, unless nobody cares, and the known bytes around it.
+  func prepare(_ source: UnsafeRawPointer?, byteCount: Int) {
     let start = base + dataOffset(byteCount)
-    if let source {
-      start.copyMemory(from: source, byteCount: byteCount)
-    } else {
-      memset(start, 0xFF, byteCount)
-    }
+    if let source { start.copyMemory(from: source, byteCount: byteCount) }
     memset(start - Self.fence, Int32(Self.fenceByte), Self.fence)
     let end = start + byteCount
     memset(end, Int32(Self.fenceByte), base + capacity - end)

@@ -65,6 +65,8 @@ final class PieceLoop: @unchecked Sendable {
     let start = number * Scorer.pieceElementCount
     let end = min(start + Scorer.pieceElementCount, scores.count)
     let part = UnsafeMutableBufferPointer(rebasing: scores[start..<end])
+    // Here and not in the host, because the plugin writes to the same cache: rule BH-03.
+    UnsafeMutableRawBufferPointer(part).initializeMemory(as: UInt8.self, repeating: 0xFF)
     let status = context.task().enter { piece($0, piece.first + start, part) }
     guard status < 0 || status == BH_SKIP else { return }
     worst.withLock { worst in
