@@ -42,6 +42,14 @@ import Testing
     }
   }
 
+  /// Removes a unit where one may go; what is left need not fit together any more.
+  private static func removeOne(of groups: [CouplingGroup], from graph: Graph) {
+    guard let group = groups.first(where: { $0.frozenReason == nil && $0.unitCount > 1 }) else {
+      return
+    }
+    _ = try? graph.removing([(group, [0])])
+  }
+
   @Test(arguments: CouplingTopology.allCases, 0..<3 as Range<UInt64>)
   func `a damaged graph gives a result or an error`(
     topology: CouplingTopology, seed: UInt64
@@ -58,10 +66,7 @@ import Testing
         _ = try graph.layerSummaries()
         _ = try graph.foldingConstants()
         survivors += 1
-        if let group = groups.first(where: { $0.frozenReason == nil && $0.unitCount > 1 }) {
-          // What is left need not fit together any more.
-          _ = try? graph.removing([(group, [0])])
-        }
+        Self.removeOne(of: groups, from: graph)
         let x = Tensor.seeded([2, 3, 6, 6], seed: seed)
         _ = try ReferenceEvaluator.run(graph, ["x": x])
       } catch let error as GraphError {
