@@ -263,7 +263,9 @@ final class ChunkLoop: @unchecked Sendable {
     attempt { () throws(PluginError) in
       let request = PieceRequest(self, range, into: scores)
       let status = try scorer.instance.context(layer).run("score") { call in
-        WorkerInstance.call(.scorePieces, piece.instance, call, request.arguments)
+        withExtendedLifetime(request) {
+          WorkerInstance.call(.scorePieces, piece.instance, call, request.arguments)
+        }
       }
       guard status != BH_SKIP else { return }
       try scorer.checkFinite(UnsafeBufferPointer(scores), from: range.lowerBound, layer)

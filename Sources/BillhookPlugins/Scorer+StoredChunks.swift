@@ -106,7 +106,9 @@ extension Scorer {
       // The first one takes the time of all.
       let status = try part.context.run("score") { _ in
         if index == 0 {
-          statuses = WorkerInstance.callTogether(.scorePieces, instance.pointer, parts)
+          statuses = withExtendedLifetime(requests) {
+            WorkerInstance.callTogether(.scorePieces, instance.pointer, parts)
+          }
         }
         return statuses.map { $0.indices.contains(index) ? $0[index] : BH_E_INTERNAL } ?? BH_SKIP
       }

@@ -238,8 +238,9 @@ import Testing
   func `a word that is no command of a group names the one that is near`(
     words: String, near: String
   ) throws {
-    let result = try BillhookProcess("plugin \(words)", folder: folder.path)
-    let word = words.split(separator: " ")[0]
+    let typed = words.split(separator: " ").map(String.init)
+    let result = try BillhookProcess(["plugin"] + typed, folder: folder.path)
+    let word = typed[0]
     #expect(result.code == 2)
     #expect(
       result.errors == """

@@ -20,7 +20,9 @@ extension Tensor {
 
   /// The samples of this tensor, then those of another.
   func followed(by other: Tensor, along axis: Int) -> Tensor {
-    guard axis < rank, other.rank == rank, other.elementType == elementType else { return self }
+    guard axis < rank, other.rank == rank, other.elementType == elementType,
+      shape.indices.allSatisfy({ $0 == axis || shape[$0] == other.shape[$0] })
+    else { return self }
     if axis > 0 {
       return movingAxis(axis, to: 0).followed(by: other.movingAxis(axis, to: 0), along: 0)
         .movingAxis(0, to: axis)

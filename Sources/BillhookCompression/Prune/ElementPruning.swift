@@ -197,21 +197,21 @@ struct ElementPruning {
       return
     }
     let elements = elements ?? 0..<scores.count
-    try weight.withUnsafeElements(of: Float.self) { weights in
-      try scores.withUnsafeElements(of: Float.self) { scores in
-        for start in stride(
-          from: elements.lowerBound, to: elements.upperBound, by: Self.pieceElements)
-        {
-          let range = start..<min(start + Self.pieceElements, elements.upperBound)
-          let isFinite = body(
+    let areFinite = weight.withUnsafeElements(of: Float.self) { weights in
+      scores.withUnsafeElements(of: Float.self) { scores in
+        // Read only, and both outlive the loop.
+        nonisolated(unsafe) let (weights, scores) = (weights, scores)
+        return ParallelPieces.map(count: elements.count, grain: Self.pieceElements) { piece in
+          let start = elements.lowerBound + piece.lowerBound
+          let range = start..<start + piece.count
+          return body(
             start, UnsafeBufferPointer(rebasing: weights[range]),
             .stored(UnsafeBufferPointer(rebasing: scores[range])))
-          guard isFinite else {
-            throw CompressionError.scoresNotFinite(
-              plugin: scorer.descriptor.id, layer: item.name)
-          }
         }
       }
+    }
+    guard areFinite.allSatisfy({ $0 }) else {
+      throw CompressionError.scoresNotFinite(plugin: scorer.descriptor.id, layer: item.name)
     }
   }
 

@@ -10,12 +10,9 @@ func pruneChannels(
   let channels = try ChannelPlans(graph, scorer: scorer, settings: settings)
   let layers = channels.layers
   var plans = channels.plans
-  let scored = layers.filter { layer in
-    plans.contains { plan in
-      plan.reason == nil
-        && plan.scoredSlices(settings, scorer).contains { $0.layer == layer.nodeIndex }
-    }
-  }
+  let wanted = Set(
+    plans.filter { $0.reason == nil }.flatMap { $0.scoredSlices(settings, scorer).map(\.layer) })
+  let scored = layers.filter { wanted.contains($0.nodeIndex) }
   for layer in scored { try graph.constant(layer.weight)!.requireFiniteWeight(of: layer.name) }
   let statistics = try scorer.statistics(
     graph, layers: scored, settings: settings, data: data, progress: progress)

@@ -68,19 +68,34 @@ extension ChannelTrack {
       return from.count == 1 && to.count == 1
         ? ChannelTrack(axis: to.lowerBound, channels: channels) : nil
     }
+    guard let total = Self.product(oldSizes), total > 0, Self.product(newSizes) == total else {
+      return nil
+    }
     let inner = oldSizes[(axis - from.lowerBound + 1)...].reduce(1, *)
-    let total = oldSizes.reduce(1, *)
     let flat = (0..<total).map { channels[$0 / inner % channels.count] }
     for offset in newSizes.indices {
       let size = newSizes[offset]
       let inner = newSizes[(offset + 1)...].reduce(1, *)
-      guard size > 0, total > 0 else { continue }
       let kept = (0..<size).map { flat[$0 * inner] }
       if flat.indices.allSatisfy({ flat[$0] == kept[$0 / inner % size] }) {
         return ChannelTrack(axis: to.lowerBound + offset, channels: kept)
       }
     }
     return nil
+  }
+
+  /// What is more than any layer has is not followed place by place.
+  private static let maximumPlaceCount = 1 << 26
+
+  /// The product of sizes, or nil when it is too large to be followed.
+  private static func product(_ sizes: [Int]) -> Int? {
+    var product = 1
+    for size in sizes {
+      let (next, overflows) = product.multipliedReportingOverflow(by: size)
+      guard !overflows, next <= maximumPlaceCount else { return nil }
+      product = next
+    }
+    return product
   }
 
   /// The axes, two or more above 1, along which a reshape lays out this track's; nil when it does
@@ -126,10 +141,12 @@ extension ChannelTrack {
         while left != right {
           if left < right {
             guard i < old.count, let size = old[i].size else { return nil }
-            (left, i) = (left * size, i + 1)
+            guard let larger = product([left, size]) else { return nil }
+            (left, i) = (larger, i + 1)
           } else {
             guard k < new.count, let size = new[k].size else { return nil }
-            (right, k) = (right * size, k + 1)
+            guard let larger = product([right, size]) else { return nil }
+            (right, k) = (larger, k + 1)
           }
         }
       }

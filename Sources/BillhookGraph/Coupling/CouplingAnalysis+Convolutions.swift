@@ -15,7 +15,8 @@ extension CouplingAnalysis {
       output = (0..<shape[0]).map { input[$0 / multiplier] }
       record(index, weight, axis: 0, .producer, output)
     } else {
-      output = union.make(shape[0])
+      guard let made = makeChannels(shape[0], of: node) else { return }
+      output = made
       record(index, weight, axis: 0, .producer, output, isOrigin: true)
       if group > 1, shape[1] == 1 {
         union.freeze(
@@ -52,7 +53,8 @@ extension CouplingAnalysis {
       tie(input, groups: group)
       record(index, weight, axis: 0, .consumer, input)
     }
-    let output = union.make(shape[1] * group)
+    let (count, overflows) = shape[1].multipliedReportingOverflow(by: group)
+    guard let output = makeChannels(overflows ? nil : count, of: node) else { return }
     union.freeze(output, "node \"\(node.displayName)\" (ConvTranspose) makes them")
     freeze(node.input(2), "it is the bias of node \"\(node.displayName)\" (ConvTranspose)")
     tracks[node.outputs[0]] = ChannelTrack(axis: 1, channels: output)

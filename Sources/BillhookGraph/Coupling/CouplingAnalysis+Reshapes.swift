@@ -12,11 +12,13 @@ extension CouplingAnalysis {
     else {
       return freezeInputs(node, "mixes its channels: \(shape(value)) to \(shape(node.outputs[0]))")
     }
-    if let target = node.input(1).flatMap({ constants[$0]?.integers() }),
-      node.op == "Reshape", target.indices.contains(moved.axis), target[moved.axis] > 0
-    {
+    if node.op == "Reshape" {
+      let target = node.input(1).map { constants[$0]?.integers() } ?? node.ints("shape")
+      guard let target else { return freezeInputs(node, "has a target that is computed") }
       // A 0 or a -1 follows by itself.
-      state(index, 1, "shape", moved, [(moved.axis, moved.channels.indices)])
+      if target.indices.contains(moved.axis), target[moved.axis] > 0 {
+        state(index, 1, "shape", moved, [(moved.axis, moved.channels.indices)])
+      }
     }
     tracks[node.outputs[0]] = moved
   }

@@ -23,7 +23,7 @@ extension CouplingAnalysis {
     case let op where Self.elementwise.contains(op): pass(node)
     case "MaxPool", "AveragePool", "LpPool", "GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool":
       if channels(node, input: 0, axis: 1) != nil { pass(node) }
-    case "Resize", "Upsample", "Pad": visitResizing(node)
+    case "Resize", "Upsample", "Pad": visitResizing(index, node)
     case "ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceL2",
       "ReduceSumSquare":
       visitReduction(node)
@@ -61,10 +61,17 @@ extension CouplingAnalysis {
   }
 
   /// What changes the size of images but not the number of channels.
-  private mutating func visitResizing(_ node: Node) {
+  private mutating func visitResizing(_ index: Int, _ node: Node) {
     guard let value = node.input(0), let track = tracks[value] else { return }
     guard shape(node.outputs[0])[track.axis] == .fixed(track.channels.count) else {
       return freezeInputs(node, "may change how many there are")
+    }
+    if node.op == "Resize", let sizes = node.input(3), constants[sizes] != nil {
+      let rank = shape(value).count
+      let axes = node.ints("axes")?.map { $0 < 0 ? $0 + rank : $0 } ?? Array(0..<rank)
+      if let place = axes.firstIndex(of: track.axis) {
+        state(index, 3, "sizes", track, [(place, track.channels.indices)])
+      }
     }
     pass(node)
   }
@@ -78,7 +85,7 @@ extension CouplingAnalysis {
       record(index, weight, axis: isTransposed ? 1 : 0, .consumer, input)
     }
     let axis = isTransposed ? 0 : 1
-    let output = union.make(shape[axis])
+    guard let output = makeChannels(shape[axis], of: node) else { return }
     record(index, weight, axis: axis, .producer, output, isOrigin: true)
     if let bias = node.input(2) {
       if let tensor = constants[bias] {
@@ -101,7 +108,7 @@ extension CouplingAnalysis {
     if let input = channels(node, input: 0, axis: last) {
       record(index, weight, axis: 0, .consumer, input)
     }
-    let output = union.make(shape[1])
+    guard let output = makeChannels(shape[1], of: node) else { return }
     record(index, weight, axis: 1, .producer, output, isOrigin: true)
     tracks[node.outputs[0]] = ChannelTrack(axis: last, channels: output)
   }
@@ -171,7 +178,11 @@ extension CouplingAnalysis {
       }
       record(index, name, axis: 0, .follower, channels)
     }
-    pass(node)
+    tracks[node.outputs[0]] = ChannelTrack(axis: 1, channels: channels)
+    // In training: the statistics of the channels.
+    for output in node.outputs.dropFirst() where !output.isEmpty {
+      tracks[output] = ChannelTrack(axis: 0, channels: channels)
+    }
   }
 
   private mutating func visitQuantization(_ index: Int, _ node: Node) {
@@ -253,7 +264,7 @@ extension CouplingAnalysis {
         guard let size = shape(input)[axis].size else {
           return freezeInputs(node, "joins it with \"\(input)\", whose size is not known")
         }
-        let fixed = union.make(size)
+        guard let fixed = makeChannels(size, of: node) else { return }
         union.freeze(fixed, "node \"\(node.displayName)\" (Concat) joins it with \"\(input)\"")
         joined += fixed
       }

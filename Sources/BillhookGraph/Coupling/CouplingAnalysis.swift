@@ -80,6 +80,18 @@ extension CouplingAnalysis {
     union.freeze(track.channels, reason)
   }
 
+  /// More channels than any layer has; a weight without elements may state any number.
+  private static let maximumChannelCount = 1 << 24
+
+  /// New channels of a node; nil, and its inputs freeze, when they are too many to follow.
+  mutating func makeChannels(_ count: Int?, of node: Node) -> [ChannelUnion.Channel]? {
+    guard let count, count <= Self.maximumChannelCount else {
+      freezeInputs(node, "has too many channels to follow")
+      return nil
+    }
+    return union.make(count)
+  }
+
   /// The value's channels must all stay because of what `node` does with them.
   mutating func freezeInputs(_ node: Node, _ why: String) {
     for input in node.reads { freeze(input, "node \"\(node.displayName)\" (\(node.op)) \(why)") }

@@ -78,10 +78,11 @@ extension CouplingAnalysis {
     }
     // Most values have the channels of the one before.
     var seen: Set<[ChannelUnion.Channel]> = []
+    var known: Set<[Int]> = []
     for output in graph.nodes.flatMap(\.outputs) {
       guard let channels = tracks[output]?.channels, seen.insert(channels).inserted,
         let (group, units) = part(of: channels, groups, places),
-        !groups[group].parts.contains(where: { $0.units == units })
+        known.insert([group] + units).inserted
       else { continue }
       groups[group].parts.append(CouplingGroup.Part(value: output, units: units))
     }

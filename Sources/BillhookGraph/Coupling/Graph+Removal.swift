@@ -30,7 +30,12 @@ extension Graph {
       else { continue }
       result.nodes[index].attributes["group"] = .int(new.shape[0] / (old.shape[0] / group))
     }
-    for stated in edit.analysis.stated { result.restate(stated, without: edit.removed) }
+    var readers = consumers().mapValues(\.count)
+    for output in outputs { readers[output.name, default: 0] += 1 }
+    var names = NamePool(self)
+    for stated in edit.analysis.stated {
+      result.restate(stated, without: edit.removed, readers: &readers, names: &names)
+    }
     try result.refreshDeclaredShapes()
     try result.verify()
     return result

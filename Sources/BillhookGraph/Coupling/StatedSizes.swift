@@ -18,8 +18,13 @@ struct StatedSizes {
 extension Graph {
   /// Gives a node the numbers of channels that are left; other nodes keep theirs.
   ///
-  /// - Parameter removed: Channels as they stand in `stated`.
-  mutating func restate(_ stated: StatedSizes, without removed: Set<ChannelUnion.Channel>) {
+  /// - Parameters:
+  ///   - removed: Channels as they stand in `stated`.
+  ///   - readers: How many nodes read each value, and the graph's outputs.
+  mutating func restate(
+    _ stated: StatedSizes, without removed: Set<ChannelUnion.Channel>,
+    readers: inout [String: Int], names: inout NamePool
+  ) {
     guard stated.channels.contains(where: removed.contains) else { return }
     let node = nodes[stated.nodeIndex]
     let old = node.input(stated.input).flatMap { constant($0) }
@@ -35,13 +40,13 @@ extension Graph {
     }
     let tensor = Tensor(
       truncating: numbers, shape: old?.shape ?? [numbers.count], old?.elementType ?? .int64)
-    if let name = node.input(stated.input), consumers()[name]?.count == 1,
-      !outputs.contains(where: { $0.name == name })
-    {
-      setConstant(name, tensor)
-      return
+    if let name = node.input(stated.input) {
+      guard readers[name, default: 0] > 1 else {
+        setConstant(name, tensor)
+        return
+      }
+      readers[name]! -= 1
     }
-    var names = NamePool(self)
     let name = names.unused("\(node.displayName)_\(stated.attribute)")
     initializers[name] = Initializer(tensor)
     var inputs = node.inputs

@@ -26,7 +26,7 @@ extension WorkerInstance {
     let entry = HookCall.entries[call.rawValue]
     // Calls that are made again must give the same.
     guard entry.isPure, descriptor.capabilities.contains(.deterministic),
-      !remote.withLock({ $0.hasState }), let first = parts.first?.context,
+      !remote.withLock({ $0.hasState || $0.callsApart }), let first = parts.first?.context,
       let place = try? connect(first), place.status >= 0
     else { return nil }
     let (lane, memory) = place.process.takeLane()
@@ -43,7 +43,10 @@ extension WorkerInstance {
     let answer = place.process.transact(
       lane, .calls, requestBytes: encoder.wire.count, limits: library.settings.limits,
       isCancelled: first.plugin.observer.isCancelled)
-    guard case .reply(let bytes) = answer, !encoder.wroteOutside else { return nil }
+    guard case .reply(let bytes) = answer, !encoder.wroteOutside else {
+      remote.withLock { $0.callsApart = true }
+      return nil
+    }
     return bytes.withUnsafeBytes { area in
       var reader = WireReader(area)
       var statuses: [bh_status] = []

@@ -21,6 +21,8 @@ final class WorkerInstance: @unchecked Sendable {
     var place: (process: WorkerProcess, generation: Int, id: Int)?
     /// True when calls changed the instance, so that a new one would not be the same.
     var hasState = false
+    /// True when several calls in one turn ended in another way than with an answer.
+    var callsApart = false
   }
 
   private init(_ remote: WorkerLibrary.Remote, _ context: CallContext, values: [UInt8]) {
