@@ -15,6 +15,12 @@ extension Scorer {
     }
   }
 
+  /// Says that scores will be asked for within a millisecond. A plugin in another process wakes up
+  /// meanwhile, which takes as long as many small layers.
+  public func expectCall() {
+    if isRemote { WorkerInstance.expectCall(instance.pointer) }
+  }
+
   /// The most layers and elements that a worker scores in one turn: enough to make up for the turn,
   /// little enough to start again.
   private static let layersOfTurn = 64

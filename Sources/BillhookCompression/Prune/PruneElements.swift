@@ -9,6 +9,7 @@ func pruneElements(
   progress: (any ProgressReporting)?
 ) throws -> PruneOutcome {
   try scorer.requireElements(settings)
+  scorer.expectCall()
   var layers = try chosenLayers(graph, settings.layers, task: "prune")
   var notes: [String] = []
   if !scorer.descriptor.needs.subtracting(.previousMask).isEmpty {

@@ -59,6 +59,14 @@ final class WorkerInstance: @unchecked Sendable {
     library.observer.log(descriptor.id, .warning, error.description)
   }
 
+  /// Wakes the process of the instance, if it has one already.
+  static func expectCall(_ instance: UnsafeMutableRawPointer?) {
+    guard let instance else { return }
+    let place = Unmanaged<WorkerInstance>.fromOpaque(instance).takeUnretainedValue()
+      .remote.withLock { $0.place }
+    if let place, place.process.end == nil { place.process.expectCall() }
+  }
+
   // MARK: - C functions
 
   static let create: PluginEntry.Create = { call, values, place in
@@ -148,6 +156,7 @@ final class WorkerInstance: @unchecked Sendable {
       if !entry.isPure { remote.withLock { $0.hasState = true } }
       let (lane, memory) = place.process.takeLane()
       defer { place.process.giveBack(lane) }
+      place.process.expectCall(in: lane)
       var encoder = CallEncoder(lane.request, memory: memory)
       encoder.put(place.id)
       encoder.put(call.rawValue)

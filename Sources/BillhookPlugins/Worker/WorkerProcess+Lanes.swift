@@ -73,6 +73,15 @@ extension WorkerProcess {
     if others { announce() }
   }
 
+  /// Wakes the worker in the lane that is taken next, so that it is awake when the call comes.
+  func expectCall() {
+    if let next = state.withLock({ $0.freeLanes.last }) { expectCall(in: lane(next)) }
+  }
+
+  func expectCall(in lane: Lane) {
+    if bh_flag_load(&lane.header.pointee.asleep) != 0 { bh_lane_wake(lane.header) }
+  }
+
   enum Answer {
     /// The bytes of the reply, out of the worker's reach.
     case reply([UInt8])

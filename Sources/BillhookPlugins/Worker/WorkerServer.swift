@@ -188,6 +188,10 @@ public final class WorkerServer: @unchecked Sendable {
 
   // MARK: - Calls
 
+  private static let sleepNanoseconds: UInt64 = 1_000_000_000
+  /// What the host does between ``WorkerProcess/expectCall()`` and its call takes less than this.
+  private static let expectantSpin: UInt64 = 1_000_000
+
   private func serve(_ lane: WorkerProcess.Lane) {
     let closed = (control + offset(of: \bh_control.closed)).assumingMemoryBound(to: UInt32.self)
     var known: [Int: UnsafeMutableRawPointer] = [:]
@@ -198,8 +202,13 @@ public final class WorkerServer: @unchecked Sendable {
     }
     var spin: UInt64 = 0
     while bh_flag_load(closed) == 0 {
-      guard bh_lane_wait(lane.header, BH_LANE_WORKER, closed, spin, 1_000_000_000) == 1 else {
-        spin = 0
+      let start = bh_monotonic_nanoseconds()
+      guard
+        bh_lane_wait(lane.header, BH_LANE_WORKER, closed, spin, Self.sleepNanoseconds) == 1
+      else {
+        // Woken before the time is over: the host is about to call.
+        let isExpected = bh_monotonic_nanoseconds() - start < Self.sleepNanoseconds
+        spin = isExpected ? Self.expectantSpin : 0
         continue
       }
       let count = min(Int(lane.header.pointee.request_bytes), lane.request.count)
