@@ -189,7 +189,7 @@ public final class WorkerServer: @unchecked Sendable {
   // MARK: - Calls
 
   private static let sleepNanoseconds: UInt64 = 1_000_000_000
-  /// What the host does between ``WorkerProcess/expectCall()`` and its call takes less than this.
+  /// What the host does between ``WorkerProcess/expectCall()`` and its call mostly takes less.
   private static let expectantSpin: UInt64 = 1_000_000
 
   private func serve(_ lane: WorkerProcess.Lane) {
