@@ -66,7 +66,11 @@ struct ElementPruning {
     guard let selection = StreamingSelection(total: elements, lowest: wanted, pieces: pieces) else {
       throw CompressionError.selectionFailed(plugin: scorer.descriptor.id)
     }
-    if streams { try sample(items, into: selection, elements: elements) }
+    if streams {
+      try sample(items, into: selection, elements: elements)
+    } else {
+      sample(scores, into: selection, elements: elements)
+    }
     passes: while true {
       switch selection.nextPass() {
       case .done: break passes
@@ -220,19 +224,43 @@ struct ElementPruning {
   private func sample(
     _ items: [Item], into selection: StreamingSelection, elements: Int
   ) throws {
-    let cluster = 64
     guard elements > 1 << 20 else { return }
-    let step = max(elements / 4096, cluster)
-    var offset = 0
     // Other types would be converted as a whole for the sake of a sample.
-    for item in items where item.weight.elementType == .float32 {
-      let count = item.weight.count
-      let starts = stride(from: offset, to: count - cluster + 1, by: step)
-      let ranges = starts.map { $0..<$0 + cluster }
-      offset = max(0, (ranges.last.map { $0.lowerBound + step } ?? offset) - count)
+    let items = items.filter { $0.weight.elementType == .float32 }
+    let clusters = Self.clusters(items.map(\.weight.count), of: 64, step: elements / 4096)
+    for (item, ranges) in zip(items, clusters) {
       try scorer.scoreRanges(
         item.context, weight: item.weight, statistics: item.statistics, ranges: ranges
       ) { _, _, scores in selection.sample(scores) }
+    }
+  }
+
+  /// The same of stored scores: these cost nothing to look at, so few of them are enough to spare a
+  /// small selection most of its work.
+  private func sample(
+    _ scores: [Tensor?], into selection: StreamingSelection, elements: Int
+  ) {
+    guard elements > 1 << 15 else { return }
+    let scores = scores.compactMap(\.self)
+    let isLarge = elements > 1 << 20
+    let clusters = Self.clusters(
+      scores.map(\.count), of: isLarge ? 64 : 8, step: elements / (isLarge ? 4096 : 512))
+    for (scores, ranges) in zip(scores, clusters) {
+      scores.withUnsafeElements(of: Float.self) { scores in
+        for range in ranges { selection.sample(UnsafeBufferPointer(rebasing: scores[range])) }
+      }
+    }
+  }
+
+  /// Where in each of some runs of elements a sample is taken: every `step` elements, counted on from
+  /// one run to the next, as many neighbours as `size` says.
+  private static func clusters(_ counts: [Int], of size: Int, step: Int) -> [[Range<Int>]] {
+    let step = max(step, size)
+    var offset = 0
+    return counts.map { count in
+      let starts = Array(stride(from: offset, to: count - size + 1, by: step))
+      offset = max(0, (starts.last.map { $0 + step } ?? offset) - count)
+      return starts.map { $0..<$0 + size }
     }
   }
 }
