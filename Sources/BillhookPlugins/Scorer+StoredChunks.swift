@@ -34,7 +34,8 @@ extension Scorer {
     var scores: [Tensor?] = []
     while scores.count < layers.count {
       let rest = layers[scores.count...]
-      let turn = rest.prefix(isRemote ? layersOfTurn(rest) : 1)
+      let isTogether = isRemote && WorkerInstance.mayCallTogether(.scorePieces, instance.pointer)
+      let turn = rest.prefix(isTogether ? layersOfTurn(rest) : 1)
       if turn.count > 1, let found = try together(turn, after: []) {
         scores += found
       } else {

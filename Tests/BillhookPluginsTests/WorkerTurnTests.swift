@@ -2,16 +2,19 @@ import BillhookPlugins
 import BillhookTensor
 import BillhookTestSupport
 import Foundation
+import Synchronization
 import Testing
 
 /// Many small layers that a worker scores in one turn.
 @Suite(.serialized) struct WorkerTurnTests {
   /// The scorer of Tests/BrokenPlugins/crashing.c, which scores piece by piece and misbehaves on the
   /// layer "b" alone.
-  private func scorer(_ mode: String, _ settings: PluginSettings) throws -> Scorer {
+  private func scorer(
+    _ mode: String, _ settings: PluginSettings, observer: PluginObserver = .init()
+  ) throws -> Scorer {
     let path = try compiledPlugin(
-      "Tests/BrokenPlugins/crashing.c", defines: ["CHUNKED", "ON_LAYER=\"b\""])
-    return try PluginCatalog(folders: [], settings: settings)
+      "Tests/BrokenPlugins/crashing.c", defines: ["CHUNKED", "SAYS_LAYER", "ON_LAYER=\"b\""])
+    return try PluginCatalog(folders: [], settings: settings, observer: observer)
       .plugin(path, hook: .scorer).makeScorer(["mode": .string(mode)])
   }
 
@@ -46,6 +49,21 @@ import Testing
         Plugin "org.example.crashing" crashed in "score" on layer "b": its worker process was ended \
         by SIGABRT; it wrote "last words". This process and all finished work are unharmed.
         """)
+  }
+
+  @Test func `layers pass together, and one by one from the first crash on`() throws {
+    let heard = Mutex<[String]>([])
+    let observer = PluginObserver(log: { _, _, text in heard.withLock { $0.append(text) } })
+    var settings = try separateSettings()
+    settings.crashPolicy = .skipLayer
+    let scorer = try scorer("abort", settings, observer: observer)
+    _ = try scorer.storedChunks(Self.three)
+    func count(_ layer: String) -> Int { heard.withLock(\.self).filter { $0 == layer }.count }
+    // The first crash is that of the turn, which "c" does not reach; the others are of calls of "b"
+    // alone, which is tried twice.
+    #expect(count("a") == 2 && count("b") == 3 && count("c") == 1)
+    _ = try scorer.storedChunks(Self.three)
+    #expect(count("a") == 3 && count("c") == 2)
   }
 
   @Test func `so is the one with a write beside its output`() throws {

@@ -1,5 +1,6 @@
 // A scorer that does what its parameter "mode" says, most of it forbidden, and loads well unless it
-// is built with CRASHES_WHEN_LOADED. ON_LAYER restricts it to the layer of that name.
+// is built with CRASHES_WHEN_LOADED. ON_LAYER restricts it to the layer of that name; with
+// SAYS_LAYER it logs the name of each layer that it scores.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <math.h>
@@ -78,6 +79,9 @@ static bh_status score(void *self, bh_call *call, const bh_layer *layer, const b
   float *out = scores_out->data;
   const int64_t n = count_of(scores_out);
   for (int64_t i = 0; i < n; i++) out[i] = fabsf(x[i]);
+#if defined(SAYS_LAYER)
+  call->host->log(call, BH_LOG_INFO, layer->name, strlen(layer->name));
+#endif
 #if defined(ON_LAYER)
   if (strcmp(layer->name, ON_LAYER) != 0) return BH_OK;
 #endif

@@ -22,11 +22,22 @@ extension WorkerInstance {
       .callTogether(call, parts)
   }
 
+  /// False when ``callTogether(_:_:_:)`` would say that calls have to be made one by one.
+  static func mayCallTogether(_ call: HookCall, _ instance: UnsafeMutableRawPointer?) -> Bool {
+    guard let instance else { return false }
+    return Unmanaged<WorkerInstance>.fromOpaque(instance).takeUnretainedValue()
+      .mayCallTogether(call)
+  }
+
+  /// Calls that are made again must give the same.
+  private func mayCallTogether(_ call: HookCall) -> Bool {
+    HookCall.entries[call.rawValue].isPure && descriptor.capabilities.contains(.deterministic)
+      && !remote.withLock { $0.hasState || $0.callsApart }
+  }
+
   private func callTogether(_ call: HookCall, _ parts: [Part]) -> [bh_status]? {
     let entry = HookCall.entries[call.rawValue]
-    // Calls that are made again must give the same.
-    guard entry.isPure, descriptor.capabilities.contains(.deterministic),
-      !remote.withLock({ $0.hasState || $0.callsApart }), let first = parts.first?.context,
+    guard mayCallTogether(call), let first = parts.first?.context,
       let place = try? connect(first), place.status >= 0
     else { return nil }
     let (lane, memory) = place.process.takeLane()
