@@ -29,6 +29,31 @@ import Testing
     #expect(outcome.record.layers.reduce(0) { $0 + $1.zeros } == wanted)
   }
 
+  /// A worker's scores are kept and sampled before they are ranked; enough of them for that, in
+  /// tensors of all sizes, with and without equal ones.
+  @Test(arguments: [0.0001, 0.5, 0.77, 0.9999], [0, 3] as [Float])
+  func `a worker's plugin removes the same weights`(ratio: Double, steps: Float) throws {
+    var tensors: OrderedDictionary<String, Tensor> = [:]
+    for (index, rows) in [1, 130, 3, 40, 2].enumerated() {
+      let numbers = Tensor.seeded([rows, 300], seed: UInt64(index), "w").floats()
+      tensors["w\(index)"] = Tensor(
+        steps == 0 ? numbers : numbers.map { ($0 * steps).rounded() }, shape: [rows, 300])
+    }
+    func pruned(_ isolation: Isolation) throws -> [[Float]] {
+      let scorer = try PluginCatalog(settings: PluginSettings(isolation: isolation))
+        .plugin("magnitude", hook: .scorer).makeScorer()
+      #expect(scorer.isRemote == (isolation == .worker))
+      var found: [[Float]] = []
+      _ = try pruneCheckpoint(tensors, scorer: scorer, settings: PruneSettings(ratio: ratio)) {
+        found.append($1.floats())
+      }
+      return found
+    }
+    let expected = try pruned(.inproc)
+    #expect(try pruned(.worker) == expected)
+    #expect(expected.joined().count == 52_800 && expected.joined().contains(0))
+  }
+
   @Test(arguments: [PruneSettings.Granularity.element, .channel])
   func `a weight that is not finite is named with its place`(
     granularity: PruneSettings.Granularity
