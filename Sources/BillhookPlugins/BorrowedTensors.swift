@@ -14,15 +14,9 @@ final class BorrowedTensors {
   /// Smaller ones are copied each call: that costs less than to keep track of them.
   private static let sharedByteCount = 16 * 1024
 
-  /// - Parameter instance: Whom the tensors are for. In another process it wakes up while they are
-  ///   made.
+  /// - Parameter instance: Whom the tensors are for.
   init(for instance: PluginInstance? = nil) {
-    guard let instance, instance.plugin.worker != nil else {
-      arena = nil
-      return
-    }
-    arena = SharedArena.common
-    WorkerInstance.expectCall(instance.pointer)
+    arena = instance?.plugin.worker == nil ? nil : SharedArena.common
   }
 
   deinit {
