@@ -14,9 +14,15 @@ final class BorrowedTensors {
   /// Smaller ones are copied each call: that costs less than to keep track of them.
   private static let sharedByteCount = 16 * 1024
 
-  /// - Parameter instance: Whom the tensors are for.
+  /// - Parameter instance: Whom the tensors are for. In another process it wakes up while they are
+  ///   made.
   init(for instance: PluginInstance? = nil) {
-    arena = instance?.plugin.worker == nil ? nil : SharedArena.common
+    guard let instance, instance.plugin.worker != nil else {
+      arena = nil
+      return
+    }
+    arena = SharedArena.common
+    WorkerInstance.expectCall(instance.pointer)
   }
 
   deinit {
