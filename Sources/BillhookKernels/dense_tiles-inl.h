@@ -22,8 +22,10 @@ using D = hn::ScalableTag<float>;
 using V = hn::Vec<D>;
 constexpr int64_t kLanes = HWY_MAX_BYTES / 4;
 constexpr int64_t kPanel = 2 * kLanes;
-// Rows of a register tile: with two vectors each, what 32 or 16 registers hold.
-constexpr int kRows = HWY_MAX_BYTES == 64 ? 12 : 6;
+// A register tile: six rows, and panels to fill 32 or 16 registers. Twelve rows of one panel would
+// need as many registers, but twelve addresses too.
+constexpr int kRows = 6;
+constexpr int kPanels = HWY_MAX_BYTES == 64 ? 2 : 1;
 
 // Part of a product that a task sees: rows of x and y, and a part of the inputs.
 struct Part {
@@ -38,8 +40,8 @@ struct Part {
   int64_t y_stride;
 };
 
-// A tile of R rows and P panels. Every loop over the sums has a fixed length and nothing else in it:
-// so the compiler unrolls them and keeps the sums in registers.
+// A tile of R rows and P panels. Every loop over the sums has a fixed length and is unrolled whole, so
+// that they stay in registers.
 template <int R, int P>
 HWY_INLINE void Tile(const Part &part, int64_t row, int64_t panel, int64_t column,
                      int64_t columns) {
@@ -50,10 +52,14 @@ HWY_INLINE void Tile(const Part &part, int64_t row, int64_t panel, int64_t colum
   const bool is_whole = columns == P * kPanel;
   HWY_ALIGN float rest[R * P * kPanel];
   if (part.is_first) {
+#pragma unroll
     for (int r = 0; r < R; r++)
+#pragma unroll
       for (int c = 0; c < 2 * P; c++) sums[r][c] = hn::Zero(d);
   } else if (is_whole) {
+#pragma unroll
     for (int r = 0; r < R; r++)
+#pragma unroll
       for (int c = 0; c < 2 * P; c++)
         sums[r][c] = hn::LoadU(d, y + r * part.y_stride + c * kLanes);
   } else {
@@ -61,7 +67,9 @@ HWY_INLINE void Tile(const Part &part, int64_t row, int64_t panel, int64_t colum
       const int64_t c = i % (P * kPanel);
       rest[i] = c < columns ? y[i / (P * kPanel) * part.y_stride + c] : 0;
     }
+#pragma unroll
     for (int r = 0; r < R; r++)
+#pragma unroll
       for (int c = 0; c < 2 * P; c++) sums[r][c] = hn::Load(d, rest + r * P * kPanel + c * kLanes);
   }
   const float *w = part.w + panel * part.panel_stride;
@@ -69,15 +77,20 @@ HWY_INLINE void Tile(const Part &part, int64_t row, int64_t panel, int64_t colum
   HWY_UNROLL(4)
   for (int64_t k = 0; k < part.inputs; k++) {
     V factors[2 * P];
+#pragma unroll
     for (int c = 0; c < 2 * P; c++)
       factors[c] = hn::Load(d, w + (c / 2) * part.panel_stride + k * kPanel + (c % 2) * kLanes);
+#pragma unroll
     for (int r = 0; r < R; r++) {
       const V value = hn::Set(d, x[r * part.x_stride + k]);
+#pragma unroll
       for (int c = 0; c < 2 * P; c++) sums[r][c] = hn::MulAdd(value, factors[c], sums[r][c]);
     }
   }
   if (!is_whole) {
+#pragma unroll
     for (int r = 0; r < R; r++)
+#pragma unroll
       for (int c = 0; c < 2 * P; c++) hn::Store(sums[r][c], d, rest + r * P * kPanel + c * kLanes);
     for (int64_t r = 0; r < R; r++) {
       for (int64_t c = 0; c < columns; c++) {
@@ -91,12 +104,16 @@ HWY_INLINE void Tile(const Part &part, int64_t row, int64_t panel, int64_t colum
     return;
   }
   if (part.is_last && part.bias) {
+#pragma unroll
     for (int c = 0; c < 2 * P; c++) {
       const V bias = hn::LoadU(d, part.bias + column + c * kLanes);
+#pragma unroll
       for (int r = 0; r < R; r++) sums[r][c] = hn::Add(sums[r][c], bias);
     }
   }
+#pragma unroll
   for (int r = 0; r < R; r++) {
+#pragma unroll
     for (int c = 0; c < 2 * P; c++) {
       V sum = sums[r][c];
       if (part.is_last && part.residual)
@@ -131,9 +148,9 @@ HWY_INLINE void Strips(const Part &part, int64_t row, int64_t row_end, int64_t b
     const int64_t left = row_end - row;
     int64_t done = kRows;
     if (left >= kRows) {
-      Strip<kRows, 1>(part, row, begin, end, outputs);
+      Strip<kRows, kPanels>(part, row, begin, end, outputs);
     } else if (left >= 4) {
-      Strip<4, 1>(part, row, begin, end, outputs);
+      Strip<4, kPanels>(part, row, begin, end, outputs);
       done = 4;
     } else if (left >= 2) {
       Strip<2, 2>(part, row, begin, end, outputs);

@@ -42,6 +42,7 @@ HWY_INLINE void Tile(const float *const *a, int64_t step, const Factor &b, int64
   const int64_t first = panel * kPanel;
   const bool is_whole = first + P * kPanel <= columns;
   HWY_ALIGN float rest[R * P * kPanel];
+#pragma unroll
   for (int r = 0; r < R; r++) {
     const float *from = c[r] + first;
     if (!is_whole) {
@@ -49,26 +50,34 @@ HWY_INLINE void Tile(const float *const *a, int64_t step, const Factor &b, int64
         rest[r * P * kPanel + i] = first + i < columns ? from[i] : 0;
       from = rest + r * P * kPanel;
     }
+#pragma unroll
     for (int v = 0; v < 2 * P; v++) sums[r][v] = hn::LoadU(d, from + v * kLanes);
   }
   const float *w = b.panels + panel * b.panel_stride;
   const float *at[R];
+#pragma unroll
   for (int r = 0; r < R; r++) at[r] = a[r];
   for (int64_t k = 0; k < b.depth; k++) {
     V factors[2 * P];
+#pragma unroll
     for (int v = 0; v < 2 * P; v++)
       factors[v] = hn::LoadU(d, w + (v / 2) * b.panel_stride + k * kPanel + (v % 2) * kLanes);
+#pragma unroll
     for (int r = 0; r < R; r++) {
       const V value = hn::Set(d, at[r][k * step]);
+#pragma unroll
       for (int v = 0; v < 2 * P; v++) sums[r][v] = hn::MulAdd(value, factors[v], sums[r][v]);
     }
   }
+#pragma unroll
   for (int r = 0; r < R; r++) {
     float *to = c[r] + first;
     if (is_whole) {
+#pragma unroll
       for (int v = 0; v < 2 * P; v++) hn::StoreU(sums[r][v], d, to + v * kLanes);
       continue;
     }
+#pragma unroll
     for (int v = 0; v < 2 * P; v++) hn::Store(sums[r][v], d, rest + r * P * kPanel + v * kLanes);
     for (int64_t i = 0; first + i < columns && i < P * kPanel; i++)
       to[i] = rest[r * P * kPanel + i];

@@ -21,9 +21,9 @@ using D = hn::ScalableTag<float>;
 using V = hn::Vec<D>;
 
 // A product of six tiles by two vectors of outputs: twelve sums, two weights and one input fill the
-// sixteen registers of AVX2; where there are 32 registers, twice the tiles.
-constexpr int kVectors = 2;
-constexpr int kTiles = HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64 ? 12 : 6;
+// sixteen registers of AVX2; where there are 32 registers, twice the vectors.
+constexpr int kTiles = 6;
+constexpr int kVectors = HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64 ? 4 : 2;
 constexpr int64_t kMaxLanes = HWY_MAX_BYTES / sizeof(float);
 
 int64_t ChannelBlock() { return std::max<int64_t>(8, static_cast<int64_t>(hn::Lanes(D()))); }
@@ -147,11 +147,13 @@ HWY_INLINE void Product(const float *x, int64_t x_row, const float *weights, int
 
 // Every tile's sum runs over the channels in one order, however the tiles are grouped.
 template <int W>
-HWY_INLINE void Products(const float *x, int64_t x_row, const float *weights, int64_t depth,
-                         int64_t tiles, float *out, int64_t out_row) {
+HWY_NOINLINE void Products(const float *x, int64_t x_row, const float *weights, int64_t depth,
+                           int64_t tiles, float *out, int64_t out_row) {
+  // A single vector needs more tiles to have enough sums under way.
+  constexpr int kTall = W == 1 ? 2 * kTiles : kTiles;
   int64_t t = 0;
-  for (; t + kTiles <= tiles; t += kTiles)
-    Product<kTiles, W>(x + t * x_row, x_row, weights, depth, out + t * out_row, out_row);
+  for (; t + kTall <= tiles; t += kTall)
+    Product<kTall, W>(x + t * x_row, x_row, weights, depth, out + t * out_row, out_row);
   for (; t + 4 <= tiles; t += 4)
     Product<4, W>(x + t * x_row, x_row, weights, depth, out + t * out_row, out_row);
   for (; t + 2 <= tiles; t += 2)
@@ -230,10 +232,11 @@ void RunPiece(const WinogradShape &s, const float *x, const float *weights,
       const float *in = in_buffer + point * piece.in_plane;
       float *out = sums + point * piece.out_plane + c - first;
       const float *w = panel + point * own * s.inputs;
-      if (own == lanes)
-        Products<1>(in, in_row, w, s.inputs, tiles, out, row);
-      else
-        Products<kVectors>(in, in_row, w, s.inputs, tiles, out, row);
+      const auto products = own == lanes       ? Products<1>
+                            : own == 2 * lanes ? Products<2>
+                            : own == 3 * lanes ? Products<std::min(3, kVectors)>
+                                               : Products<kVectors>;
+      products(in, in_row, w, s.inputs, tiles, out, row);
     }
   }
   TransformOutput<S>(s, sums, piece.out_plane, row, piece.begin, piece.end, first, last, tail, y);

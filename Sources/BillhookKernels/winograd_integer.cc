@@ -26,10 +26,11 @@ using D16 = hn::Repartition<int16_t, D32>;
 using DT = hn::CappedTag<int16_t, 16>;
 using VT = hn::Vec<DT>;
 
-constexpr int kWide = 2;  // vectors of outputs a panel
-constexpr int kTall = HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64 ? 12 : 6;
+constexpr int kTiles = 6;
+constexpr int kWide = HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64 ? 4 : 2;  // vectors a panel
 constexpr int64_t kChannels = 16;  // to which the transformed input is padded
 
+int64_t IntegerLanes() { return static_cast<int64_t>(hn::Lanes(D32())); }
 int64_t IntegerPanel() { return kWide * static_cast<int64_t>(hn::Lanes(D32())); }
 
 // B^T of the points 0, +-1, +-2. Numbers of 9 bits become 10 times as large in each direction,
@@ -168,8 +169,10 @@ HWY_INLINE void PairProduct(const int16_t *x, int64_t x_row, const int16_t *weig
 }
 
 template <int W>
-HWY_INLINE void PairProducts(const int16_t *x, int64_t x_row, const int16_t *weights, int64_t pairs,
-                             int64_t tiles, int32_t *out, int64_t out_row) {
+HWY_NOINLINE void PairProducts(const int16_t *x, int64_t x_row, const int16_t *weights,
+                               int64_t pairs, int64_t tiles, int32_t *out, int64_t out_row) {
+  // A single vector needs more tiles to have enough sums under way.
+  constexpr int kTall = W == 1 ? 2 * kTiles : kTiles;
   int64_t t = 0;
   for (; t + kTall <= tiles; t += kTall)
     PairProduct<kTall, W>(x + t * x_row, x_row, weights, pairs, out + t * out_row, out_row);
@@ -270,10 +273,11 @@ void RunIntegerWinograd(const IntegerWinograd &s, const Epilogue &epilogue, int3
       const int16_t *in = static_cast<int16_t *>(piece.in) + point * piece.in_plane;
       int32_t *out = static_cast<int32_t *>(piece.sums) + point * piece.out_plane + c - first;
       const int16_t *w = s.weights.data() + (c * 36 + point * own) * pairs * 2;
-      if (own == lanes)
-        PairProducts<1>(in, row, w, pairs, piece.end - piece.begin, out, last - first);
-      else
-        PairProducts<kWide>(in, row, w, pairs, piece.end - piece.begin, out, last - first);
+      const auto products = own == lanes       ? PairProducts<1>
+                            : own == 2 * lanes ? PairProducts<2>
+                            : own == 3 * lanes ? PairProducts<std::min(3, kWide)>
+                                               : PairProducts<kWide>;
+      products(in, row, w, pairs, piece.end - piece.begin, out, last - first);
     }
   }
   switch (epilogue.out_type) {
@@ -293,17 +297,20 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace billhook {
 
+HWY_EXPORT(IntegerLanes);
 HWY_EXPORT(IntegerPanel);
 HWY_EXPORT(RunIntegerWinograd);
 
 namespace {
 
 // Chosen once, when the library is loaded: the packed weights depend on the instruction set.
+const int64_t kLanes = HWY_DYNAMIC_DISPATCH(IntegerLanes)();
 const int64_t kPanel = HWY_DYNAMIC_DISPATCH(IntegerPanel)();
 const auto kRun = &HWY_DYNAMIC_DISPATCH(RunIntegerWinograd);
 
 }  // namespace
 
+int64_t integer_winograd_lanes() { return kLanes; }
 int64_t integer_winograd_panel() { return kPanel; }
 
 void integer_winograd_piece(const IntegerWinograd &layer, const Epilogue &epilogue, int32_t x_type,

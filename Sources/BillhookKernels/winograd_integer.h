@@ -36,8 +36,9 @@ bool pack_winograd(const std::vector<int16_t> &w, IntegerWinograd *layer);
 void run_winograd(const IntegerWinograd &layer, const Epilogue &epilogue, int32_t x_type,
                   const void *x, int32_t zero_point, void *y);
 
-// Not for callers: the outputs of a panel, and a piece of run_winograd.
+// Not for callers: the outputs of a vector and of a panel, and a piece of run_winograd.
 struct WinogradPiece;
+int64_t integer_winograd_lanes();
 int64_t integer_winograd_panel();
 void integer_winograd_piece(const IntegerWinograd &layer, const Epilogue &epilogue, int32_t x_type,
                             const void *x, int32_t zero_point, const WinogradPiece &piece, void *y);

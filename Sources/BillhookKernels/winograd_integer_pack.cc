@@ -9,7 +9,7 @@ namespace billhook {
 namespace {
 
 int64_t padded_outputs(const IntegerWinograd &s) {
-  const int64_t lanes = integer_winograd_panel() / 2;
+  const int64_t lanes = integer_winograd_lanes();
   return (s.outputs + lanes - 1) / lanes * lanes;
 }
 
