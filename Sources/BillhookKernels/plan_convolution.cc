@@ -47,7 +47,9 @@ Dims weight_dims(const Dims &w, int64_t groups) {
   return result;
 }
 
-// A primitive for some layout of the source: the one it has, or the one that oneDNN likes best.
+// A primitive for some layout of the source: the one it has, or the one that oneDNN likes best. Always
+// the direct algorithm: left to choose, oneDNN takes its own Winograd for some numbers of threads and
+// not for others, which gives other bits.
 struct Convolution {
   Dims x, w, y;
   Geometry window;
@@ -58,7 +60,7 @@ struct Convolution {
                                                     const memory::desc &target,
                                                     const dnnl::primitive_attr &attributes) const {
     const auto vector = bias ? any({y[1]}) : memory::desc();
-    return {{prop_kind::forward_training, algorithm::convolution_auto, source, weights, vector,
+    return {{prop_kind::forward_training, algorithm::convolution_direct, source, weights, vector,
              target, window.stride, window.dilation, window.begin, window.end},
             attributes,
             engine()};
@@ -120,7 +122,7 @@ int32_t bh_plan_conv_backward_data(bh_plan *plan, int32_t dy, int32_t w, int32_t
     if (fast != BH_PLAN_NONE) return fast;
     const auto hint = conv.forward(any(conv.x), any(conv.w), any(conv.y), {});
     dnnl::convolution_backward_data::primitive_desc description(
-        {algorithm::convolution_auto, any(conv.x), any(conv.w), any(conv.y), conv.window.stride,
+        {algorithm::convolution_direct, any(conv.x), any(conv.w), any(conv.y), conv.window.stride,
          conv.window.dilation, conv.window.begin, conv.window.end},
         engine(), hint);
     dy = plan->in_layout(dy, description.diff_dst_desc());
@@ -146,12 +148,12 @@ int32_t bh_plan_conv_backward_weights(bh_plan *plan, int32_t dy, int32_t x, int3
       xs[0] = ys[0] = rows;
       const auto &g = conv.window;
       const dnnl::convolution_forward::primitive_desc hint(
-          {prop_kind::forward_training, algorithm::convolution_auto, any(xs), any(conv.w), vector,
+          {prop_kind::forward_training, algorithm::convolution_direct, any(xs), any(conv.w), vector,
            any(ys), g.stride, g.dilation, g.begin, g.end},
           engine());
       const bool chosen = static_cast<bool>(source);
       return dnnl::convolution_backward_weights::primitive_desc(
-          {algorithm::convolution_auto, chosen ? source : any(xs), chosen ? weights : any(conv.w),
+          {algorithm::convolution_direct, chosen ? source : any(xs), chosen ? weights : any(conv.w),
            vector, chosen ? target : any(ys), g.stride, g.dilation, g.begin, g.end},
           attributes, engine(), hint);
     };
