@@ -13,6 +13,7 @@
 #include <hwy/highway.h>
 
 #include "integer_epilogue-inl.h"
+#include "vnni-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace billhook {
@@ -22,9 +23,9 @@ namespace hn = hwy::HWY_NAMESPACE;
 using D32 = hn::ScalableTag<int32_t>;
 using V32 = hn::Vec<D32>;
 using D16 = hn::Repartition<int16_t, D32>;
-// Sixteen channels at most: networks have no fewer, and wider vectors would be half empty.
-using DT = hn::CappedTag<int16_t, 16>;
-using VT = hn::Vec<DT>;
+// Vectors of channels of the transformed input: whole ones, and sixteen where so many are left.
+using DWide = hn::ScalableTag<int16_t>;
+using DNarrow = hn::CappedTag<int16_t, 16>;
 
 constexpr int kTiles = 6;
 constexpr int kWide = HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64 ? 4 : 2;  // vectors a panel
@@ -35,6 +36,7 @@ int64_t IntegerPanel() { return kWide * static_cast<int64_t>(hn::Lanes(D32())); 
 
 // B^T of the points 0, +-1, +-2. Numbers of 9 bits become 10 times as large in each direction,
 // which 16 bits just hold.
+template <class VT>
 HWY_INLINE void TransformWhole(const VT (&in)[6], VT (&out)[6]) {
   const VT even = hn::Sub(in[4], in[2]), odd = hn::Sub(in[3], in[1]);
   out[0] = hn::Add(hn::ShiftLeft<2>(hn::Sub(in[0], in[2])), even);
@@ -59,17 +61,17 @@ HWY_INLINE void TransformWholeBack(const V32 (&in)[6], V32 (&out)[4]) {
   out[3] = hn::Add(hn::Sub(twice, odd1), in[5]);
 }
 
-template <class T>
-HWY_INLINE VT LoadWide(const T *x, VT zero) {
-  const DT d;
-  const hn::Rebind<T, DT> narrow;
+// Bytes as 16-bit numbers, without the zero point.
+template <class D, class T>
+HWY_INLINE hn::Vec<D> LoadWide(D d, const T *x, hn::Vec<D> zero) {
+  const hn::Rebind<T, D> narrow;
   return hn::Sub(hn::PromoteTo(d, hn::LoadU(narrow, x)), zero);
 }
 
 // One vector of channels of one tile; `load(i, j)` is its element at row i and column j.
-template <class Load>
-HWY_INLINE void TransformWholeTile(const Load &load, int16_t *out, int64_t plane) {
-  const DT d;
+template <class D, class Load>
+HWY_INLINE void TransformWholeTile(D d, const Load &load, int16_t *out, int64_t plane) {
+  using VT = hn::Vec<D>;
   VT half[6][6];
 #pragma unroll
   for (int j = 0; j < 6; j++) {
@@ -98,43 +100,72 @@ HWY_INLINE TilePlace TileAt(const IntegerWinograd &s, int64_t index) {
   return {index / (rows * columns), index / columns % rows * 4, index % columns * 4};
 }
 
+// A tile of up to kSlice channels with what lies outside of the picture filled up.
+constexpr int64_t kSlice = 256;
+
+template <class T>
+HWY_NOINLINE void CopyTile(const T *source, int64_t row, int64_t pixel, const TilePlace &corner,
+                           const int64_t (&size)[2], int64_t channels, int32_t zero_point,
+                           T *frame) {
+  const int64_t i0 = std::max<int64_t>(0, -corner.row), j0 = std::max<int64_t>(0, -corner.column);
+  const int64_t i1 = std::min<int64_t>(6, size[0] - corner.row);
+  const int64_t j1 = std::min<int64_t>(6, size[1] - corner.column);
+  std::memset(frame, zero_point, 36 * channels);
+  // All channels of a row lie side by side.
+  const int64_t step = channels == pixel ? std::max<int64_t>(1, j1 - j0) : 1;
+  for (int64_t i = i0; i < i1; i++)
+    for (int64_t j = j0; j < j1; j += step)
+      std::memcpy(frame + (i * 6 + j) * channels, source + i * row + j * pixel, step * channels);
+}
+
 // [point][tile][channel]; what lies behind the last channel is multiplied by zero weights.
 template <class T>
 void TransformBytes(const IntegerWinograd &s, const T *x, int32_t zero_point,
                     const WinogradPiece &piece, int64_t row_length) {
-  const DT d;
-  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  const VT zero = hn::Set(d, static_cast<int16_t>(zero_point));
-  const int64_t pixel = s.inputs, row = s.in[1] * pixel;
-  HWY_ALIGN int16_t frame[36 * kChannels];
+  const DWide wide;
+  const DNarrow narrow;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(wide));
+  const auto wide_zero = hn::Set(wide, static_cast<int16_t>(zero_point));
+  const auto narrow_zero = hn::Set(narrow, static_cast<int16_t>(zero_point));
+  HWY_ALIGN T frame[36 * kSlice + HWY_MAX_BYTES];
   for (int64_t t = piece.begin; t < piece.end; t++) {
     const TilePlace place = TileAt(s, t);
-    const int64_t top = place.row - s.begin[0], left = place.column - s.begin[1];
-    const int64_t i0 = std::max<int64_t>(0, -top), i1 = std::min<int64_t>(6, s.in[0] - top);
-    const int64_t j0 = std::max<int64_t>(0, -left), j1 = std::min<int64_t>(6, s.in[1] - left);
-    const T *source = x + (place.image * s.in[0] + top) * row + left * pixel;
+    const TilePlace corner{place.image, place.row - s.begin[0], place.column - s.begin[1]};
+    const bool is_inside = corner.row >= 0 && corner.column >= 0 && corner.row + 6 <= s.in[0] &&
+                           corner.column + 6 <= s.in[1];
+    const T *tile =
+        x + ((place.image * s.in[0] + corner.row) * s.in[1] + corner.column) * s.inputs;
     int16_t *target = static_cast<int16_t *>(piece.in) + (t - piece.begin) * row_length;
-    const bool inside = i0 == 0 && j0 == 0 && i1 == 6 && j1 == 6;
-    if (!inside) std::memset(frame, 0, sizeof frame);
-    for (int64_t c = 0; c < s.inputs; c += lanes, source += lanes, target += lanes) {
-      if (inside) {
-        TransformWholeTile([&](int i, int j)
-                               HWY_ATTR { return LoadWide(source + i * row + j * pixel, zero); },
-                           target, piece.in_plane);
-        continue;
+    for (int64_t first = 0; first < row_length; first += kSlice) {
+      const int64_t last = std::min(row_length, first + kSlice);
+      const T *source = tile + first;
+      int64_t pixel = s.inputs, row = s.in[1] * pixel;
+      if (!is_inside) {
+        const int64_t channels = std::min(kSlice, s.inputs - first);
+        CopyTile(source, row, pixel, corner, s.in, channels, zero_point, frame);
+        source = frame;
+        pixel = channels;
+        row = 6 * channels;
       }
-      for (int64_t i = i0; i < i1; i++)
-        for (int64_t j = j0; j < j1; j++)
-          hn::Store(LoadWide(source + i * row + j * pixel, zero), d, frame + (i * 6 + j) * lanes);
-      TransformWholeTile([&](int i, int j)
-                             HWY_ATTR { return hn::Load(d, frame + (i * 6 + j) * lanes); },
-                         target, piece.in_plane);
+      int64_t c = first;
+      for (; c + lanes <= last; c += lanes, source += lanes)
+        TransformWholeTile(wide,
+                           [&](int i, int j) HWY_ATTR {
+                             return LoadWide(wide, source + i * row + j * pixel, wide_zero);
+                           },
+                           target + c, piece.in_plane);
+      if (c < last)
+        TransformWholeTile(narrow,
+                           [&](int i, int j) HWY_ATTR {
+                             return LoadWide(narrow, source + i * row + j * pixel, narrow_zero);
+                           },
+                           target + c, piece.in_plane);
     }
   }
 }
 
 // P tiles times W vectors of outputs; x_row and out_row: elements a tile.
-template <int P, int W>
+template <int P, int W, bool kVnni>
 HWY_INLINE void PairProduct(const int16_t *x, int64_t x_row, const int16_t *weights, int64_t pairs,
                             int32_t *out, int64_t out_row) {
   const D32 d32;
@@ -146,18 +177,25 @@ HWY_INLINE void PairProduct(const int16_t *x, int64_t x_row, const int16_t *weig
 #pragma unroll
     for (int w = 0; w < W; w++) sum[p][w] = odd[p][w] = hn::Zero(d32);
   for (int64_t k = 0; k < pairs; k++) {
-    hn::Vec<D16> column[W];
+    V32 column[W];
 #pragma unroll
-    for (int w = 0; w < W; w++) column[w] = hn::LoadU(d16, weights + w * 2 * lanes);
+    for (int w = 0; w < W; w++)
+      column[w] = hn::BitCast(d32, hn::LoadU(d16, weights + w * 2 * lanes));
     weights += W * 2 * lanes;
 #pragma unroll
     for (int p = 0; p < P; p++) {
       int32_t pair;
       __builtin_memcpy(&pair, x + p * x_row + 2 * k, sizeof pair);
-      const auto input = hn::BitCast(d16, hn::Set(d32, pair));
+      const V32 input = hn::Set(d32, pair);
 #pragma unroll
-      for (int w = 0; w < W; w++)
-        sum[p][w] = hn::ReorderWidenMulAccumulate(d32, column[w], input, sum[p][w], odd[p][w]);
+      for (int w = 0; w < W; w++) {
+        if constexpr (kVnni)
+          sum[p][w] = vnni::AddPairs(sum[p][w], input, column[w]);
+        else
+          sum[p][w] =
+              hn::ReorderWidenMulAccumulate(d32, hn::BitCast(d16, column[w]),
+                                            hn::BitCast(d16, input), sum[p][w], odd[p][w]);
+      }
     }
   }
 #pragma unroll
@@ -168,18 +206,28 @@ HWY_INLINE void PairProduct(const int16_t *x, int64_t x_row, const int16_t *weig
                  out + p * out_row + w * lanes);
 }
 
-template <int W>
+template <int W, bool kVnni>
 HWY_NOINLINE void PairProducts(const int16_t *x, int64_t x_row, const int16_t *weights,
                                int64_t pairs, int64_t tiles, int32_t *out, int64_t out_row) {
   // A single vector needs more tiles to have enough sums under way.
   constexpr int kTall = W == 1 ? 2 * kTiles : kTiles;
   int64_t t = 0;
   for (; t + kTall <= tiles; t += kTall)
-    PairProduct<kTall, W>(x + t * x_row, x_row, weights, pairs, out + t * out_row, out_row);
+    PairProduct<kTall, W, kVnni>(x + t * x_row, x_row, weights, pairs, out + t * out_row, out_row);
   for (; t + 2 <= tiles; t += 2)
-    PairProduct<2, W>(x + t * x_row, x_row, weights, pairs, out + t * out_row, out_row);
+    PairProduct<2, W, kVnni>(x + t * x_row, x_row, weights, pairs, out + t * out_row, out_row);
   for (; t < tiles; t++)
-    PairProduct<1, W>(x + t * x_row, x_row, weights, pairs, out + t * out_row, out_row);
+    PairProduct<1, W, kVnni>(x + t * x_row, x_row, weights, pairs, out + t * out_row, out_row);
+}
+
+using PairKernel = decltype(&PairProducts<1, false>);
+
+template <bool kVnni>
+PairKernel PairProductsOf(int64_t vectors) {
+  return vectors == 1   ? PairProducts<1, kVnni>
+         : vectors == 2 ? PairProducts<2, kVnni>
+         : vectors == 3 ? PairProducts<std::min(3, kWide), kVnni>
+                        : PairProducts<kWide, kVnni>;
 }
 
 // Row i of four sums; TransformWholeBack makes them 9 * 2^k times too large.
@@ -258,6 +306,7 @@ void StoreSums(const IntegerWinograd &s, const Epilogue &epilogue, const Winogra
 
 void RunIntegerWinograd(const IntegerWinograd &s, const Epilogue &epilogue, int32_t x_type,
                         const void *x, int32_t zero_point, const WinogradPiece &piece, void *y) {
+  static const bool has_vnni = vnni::IsThere();
   const int64_t width = IntegerPanel(), lanes = width / kWide;
   const int64_t row = (s.inputs + kChannels - 1) / kChannels * kChannels;
   const int64_t pairs = (s.inputs + 1) / 2, outputs = (s.outputs + lanes - 1) / lanes * lanes;
@@ -269,14 +318,12 @@ void RunIntegerWinograd(const IntegerWinograd &s, const Epilogue &epilogue, int3
   const int64_t last = std::min(piece.last_panel * width, outputs);
   for (int64_t c = first; c < last; c += width) {
     const int64_t own = std::min(width, last - c);
+    const PairKernel products = has_vnni ? PairProductsOf<true>(own / lanes)
+                                         : PairProductsOf<false>(own / lanes);
     for (int64_t point = 0; point < 36; point++) {
       const int16_t *in = static_cast<int16_t *>(piece.in) + point * piece.in_plane;
       int32_t *out = static_cast<int32_t *>(piece.sums) + point * piece.out_plane + c - first;
       const int16_t *w = s.weights.data() + (c * 36 + point * own) * pairs * 2;
-      const auto products = own == lanes       ? PairProducts<1>
-                            : own == 2 * lanes ? PairProducts<2>
-                            : own == 3 * lanes ? PairProducts<std::min(3, kWide)>
-                                               : PairProducts<kWide>;
       products(in, row, w, pairs, piece.end - piece.begin, out, last - first);
     }
   }

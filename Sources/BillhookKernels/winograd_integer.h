@@ -27,9 +27,10 @@ struct IntegerWinograd {
   int64_t tiles(int axis) const { return (out[axis] + 3) / 4; }
 };
 
-// Packs weights w: [outputs, 3, 3, inputs], zero points taken off. False when a sum could reach
-// 2^25, or when there are too few channels for it to be worth while.
-bool pack_winograd(const std::vector<int16_t> &w, IntegerWinograd *layer);
+// Packs weights w: [outputs, 3, 3, inputs], zero points taken off. False when a sum could reach 2^25,
+// or when the definition is likely to be as fast: `has_quads` tells that it would run as quads
+// (integer_layer.h), else it takes but a few channels to be worth while.
+bool pack_winograd(const std::vector<int16_t> &w, bool has_quads, IntegerWinograd *layer);
 // x: [images, rows, columns, inputs] of BH_TYPE_U8 or BH_TYPE_S8; may be read 64 bytes past its
 // end. y: [images, rows, columns, outputs] as the epilogue says, half as many rows and columns,
 // rounded down, where the layer pools.

@@ -13,11 +13,26 @@ int64_t padded_outputs(const IntegerWinograd &s) {
   return (s.outputs + lanes - 1) / lanes * lanes;
 }
 
+// Whether the layer is faster than sums of quads by the definition, in multiplying instructions: the
+// transforms of a vector of channels take as long as some 200, a product of tiles runs at some 85 % of
+// its limit, the weights of a few tiles are read from far away, and what is pooled here needs no pass
+// of its own.
+bool is_faster_than_quads(const IntegerWinograd &s) {
+  const int64_t lanes = integer_winograd_lanes(), vectors = (s.outputs + lanes - 1) / lanes;
+  const int64_t wide_vectors = (s.inputs + 2 * lanes - 1) / (2 * lanes);
+  const int64_t pixels = s.images * s.out[0] * s.out[1];
+  const int64_t tiles = s.images * s.tiles(0) * s.tiles(1);
+  const int64_t direct = pixels * vectors * (9 * ((s.inputs + 3) / 4) + (s.pools ? 30 : 0));
+  const int64_t product = 36 * ((s.inputs + 1) / 2) * vectors * 115 / 100;
+  const int64_t reading = 13 * s.inputs * s.outputs;
+  return tiles * (product + 200 * (wide_vectors + vectors)) + reading < direct * 97 / 100;
+}
+
 }  // namespace
 
-bool pack_winograd(const std::vector<int16_t> &w, IntegerWinograd *layer) {
+bool pack_winograd(const std::vector<int16_t> &w, bool has_quads, IntegerWinograd *layer) {
   IntegerWinograd &s = *layer;
-  if (s.inputs < 8 || s.outputs < 8) return false;
+  if (s.inputs < 8 || s.outputs < 8 || (has_quads && !is_faster_than_quads(s))) return false;
   // Inputs lie in a range of 255 that holds 0, so the extremes of a sum come from weights of one
   // sign.
   for (int64_t o = 0; o < s.outputs; o++) {

@@ -17,6 +17,16 @@ import Testing
     .init(inputs: 3, outputs: 16, size: (9, 9), operation: "ConvInteger"),
     .init(inputs: 16, outputs: 16, size: (9, 9), groups: 2, operation: "ConvInteger"),
     .init(inputs: 16, outputs: 16, size: (9, 9), stride: 2, operation: "ConvInteger"),
+    // Every number of vectors in a block of outputs, with and without padding and a batch to share.
+    .init(
+      batch: 9, inputs: 5, outputs: 70, size: (7, 6), begin: (0, 0), end: (0, 0), stride: 2,
+      operation: "ConvInteger"),
+    .init(batch: 1, inputs: 6, outputs: 36, size: (13, 9), dilation: 2, operation: "ConvInteger"),
+    .init(
+      batch: 3, inputs: 19, outputs: 130, size: (8, 5), begin: (0, 0), end: (0, 0), kernel: 1,
+      operation: "ConvInteger"),
+    // Large enough for the fast way on every CPU.
+    .init(inputs: 64, outputs: 64, size: (16, 16), operation: "ConvWinogradInteger"),
   ]
 
   private struct Run {
@@ -26,16 +36,17 @@ import Testing
   }
 
   /// - Parameters:
-  ///   - x: Numbers that are quantized with scale 1 and `zeroPoint`.
+  ///   - x: Numbers that are quantized to `type` with scale 1 and `zeroPoint`.
+  ///   - w: Bytes of `weightType`, whose zero point is 0.
   ///   - outScale: Makes the result bytes with zero point 9; nil keeps floats.
-  private func run(
-    _ subject: ConvolutionCase, x: [Float], zeroPoint: Int32, w: [Int8], outScale: Float? = nil,
-    scale: Float = 1
+  private func run<Weight: FixedWidthInteger>(
+    _ subject: ConvolutionCase, x: [Float], type: Int32 = BH_TYPE_U8, zeroPoint: Int32,
+    w: [Weight], outScale: Float? = nil, scale: Float = 1
   ) -> Run {
     let plan = bh_plan_new()!
     defer { bh_plan_free(plan) }
     let input = bh_plan_input(plan, BH_TYPE_F32, 4, subject.xShape)
-    let quantized = bh_plan_quantize(plan, input, BH_TYPE_U8, [1], [zeroPoint], 1, 1)
+    let quantized = bh_plan_quantize(plan, input, type, [1], [zeroPoint], 1, 1)
     var window = subject.window
     let scales = [Float](repeating: scale, count: subject.outputs)
     let output = scales.withUnsafeBufferPointer { scales in
@@ -45,8 +56,8 @@ import Testing
       form.out_scale = outScale ?? 1
       form.out_zero_point = 9
       return bh_plan_conv_integer(
-        plan, quantized, zeroPoint, BH_PLAN_NONE, w, BH_TYPE_S8, nil, subject.wShape, &window,
-        &form, nil, nil)
+        plan, quantized, zeroPoint, BH_PLAN_NONE, w, Weight.isSigned ? BH_TYPE_S8 : BH_TYPE_U8, nil,
+        subject.wShape, &window, &form, nil, nil)
     }
     let count = Int(subject.yShape.reduce(1, *))
     var result = Run(
@@ -67,7 +78,9 @@ import Testing
     return result
   }
 
-  private func sums(_ subject: ConvolutionCase, _ x: [Float], _ w: [Int8]) -> [Int] {
+  private func sums<Weight: FixedWidthInteger>(
+    _ subject: ConvolutionCase, _ x: [Float], _ w: [Weight]
+  ) -> [Int] {
     var sums = [Int](repeating: 0, count: Int(subject.yShape.reduce(1, *)))
     subject.forEachProduct { a, b, c in sums[c] += Int(x[a]) * Int(w[b]) }
     return sums
@@ -88,9 +101,27 @@ import Testing
   @Test(arguments: cases, [0, 128, 255] as [Int32])
   func `integer sums are exact`(subject: ConvolutionCase, zeroPoint: Int32) {
     let (x, w) = numbers(subject, zeroPoint: zeroPoint, seed: 7)
-    let found = run(subject, x: x, zeroPoint: zeroPoint, w: w)
-    #expect(found.floats == sums(subject, x, w).map { Float($0) })
-    #expect(found.operations.contains(subject.operation))
+    let expected = sums(subject, x, w).map { Float($0) }
+    let found = onEveryConfiguration { run(subject, x: x, zeroPoint: zeroPoint, w: w) }
+    for run in found { #expect(run.floats == expected) }
+    // The portable form has no quads, beside which a small layer is no faster by the other way.
+    #expect(found.last!.operations.contains(subject.operation))
+    let operations = found[0].operations
+    #expect(operations.contains(subject.operation) || operations.contains("ConvInteger"))
+    if subject.size.0 >= 16 { #expect(operations.contains("ConvWinogradInteger")) }
+  }
+
+  @Test(arguments: cases, [-128, -3, 127] as [Int32])
+  func `signed inputs and weights of more than seven bits are exact`(
+    subject: ConvolutionCase, zeroPoint: Int32
+  ) {
+    let (x, signed) = numbers(subject, zeroPoint: zeroPoint + 128, seed: 9)
+    let found = run(subject, x: x, type: BH_TYPE_S8, zeroPoint: zeroPoint, w: signed)
+    #expect(found.floats == sums(subject, x, signed).map { Float($0) })
+    // Up to 255, which no signed byte holds.
+    let unsigned = signed.map { UInt8(Int($0) + 128) }
+    let wide = run(subject, x: x, type: BH_TYPE_S8, zeroPoint: zeroPoint, w: unsigned)
+    #expect(wide.floats == sums(subject, x, unsigned).map { Float($0) })
   }
 
   @Test(arguments: [0, 255] as [Int32], [-128, 127] as [Int8])
@@ -99,9 +130,10 @@ import Testing
     let x = [Float](
       repeating: zeroPoint == 0 ? 255 : -255, count: Int(subject.xShape.reduce(1, *)))
     let w = [Int8](repeating: weight, count: Int(subject.wShape.reduce(1, *)))
-    let found = run(subject, x: x, zeroPoint: zeroPoint, w: w)
-    #expect(found.floats == sums(subject, x, w).map { Float($0) })
-    #expect(found.operations.contains("ConvWinogradInteger"))
+    let expected = sums(subject, x, w).map { Float($0) }
+    let found = onEveryConfiguration { run(subject, x: x, zeroPoint: zeroPoint, w: w) }
+    for run in found { #expect(run.floats == expected) }
+    #expect(found.last!.operations.contains("ConvWinogradInteger"))
   }
 
   @Test func `sums that could leave the range of the fast way are made in the plain one`() {

@@ -129,12 +129,17 @@ import Testing
     var pool: OrderedDictionary<String, Attribute> = [
       "kernel_shape": .ints([2, 2]), "strides": .ints([2, 2]),
     ]
-    /// What the plan does between the quantization of its input and its output.
+    /// What the plan does between the quantization of its input and its output, unless the definition
+    /// is as fast on this CPU.
     var operations = ["ConvMaxPoolWinogradInteger"]
+    /// True where it never is.
+    var isLarge = false
   }
 
   @Test(arguments: [
-    PoolCase(description: "even rows and columns"),
+    PoolCase(
+      description: "even rows and columns", x: ["N", 16, 16, 16], weight: [64, 16, 3, 3],
+      isLarge: true),
     PoolCase(description: "odd rows and columns", x: ["N", 16, 11, 9]),
     PoolCase(description: "one row of results", x: ["N", 16, 2, 3]),
     PoolCase(
@@ -157,9 +162,12 @@ import Testing
       let feeds = Self.feeds(graph, zeroPoint: zeroPoint, seed: 6)
       let expected = try ReferenceEvaluator.run(graph, feeds)["y"]!
       let plan = try InferencePlan(graph, batchSize: 3)
+      let operations = plan.operations.filter {
+        !["Reorder", "Quantize", "Dequantize"].contains($0)
+      }
       #expect(
-        plan.operations.filter { !["Reorder", "Quantize", "Dequantize"].contains($0) }
-          == subject.operations)
+        operations == subject.operations
+          || !subject.isLarge && operations == ["ConvInteger", "MaxPool"])
       #expect(try plan.run(feeds)["y"]! == expected)
     }
   }
