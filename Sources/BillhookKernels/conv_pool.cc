@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 
 #include "parallel.h"
 #include "vector_targets.h"
@@ -17,16 +18,15 @@ namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 using D = hn::ScalableTag<float>;
 
-// Two vectors of outputs and six places: twelve sums, two weights and one input fill the sixteen
-// registers of AVX2.
-constexpr int kVectors = 2;
-constexpr int kPlaces = 6;
+// Two vectors of outputs and six places, or one and twelve: twelve sums, two weights and one input fill
+// the sixteen registers of AVX2.
+constexpr int kSums = 12;
 
 int64_t ConvPoolLanes() { return static_cast<int64_t>(hn::Lanes(D())); }
 
 // P neighbours of a row. x: the first tap of the first of them; plane: elements between the
 // vectors' outputs.
-template <int P>
+template <int P, int kVectors>
 HWY_INLINE void Places(const float *x, int64_t stride, const std::vector<int64_t> &taps,
                        const float *weights, const float *bias, float *out, int64_t plane) {
   const D d;
@@ -54,17 +54,29 @@ HWY_INLINE void Places(const float *x, int64_t stride, const std::vector<int64_t
     for (int v = 0; v < kVectors; v++) hn::StoreU(sum[p][v], d, out + v * plane + p * lanes);
 }
 
-// One row of the convolution's output.
-void ConvRow(const float *x, int64_t stride, int64_t columns, const std::vector<int64_t> &taps,
-             const float *weights, const float *bias, float *out, int64_t plane) {
+template <int kVectors>
+void ConvPlaces(const float *x, int64_t stride, int64_t columns, const std::vector<int64_t> &taps,
+                const float *weights, const float *bias, float *out, int64_t plane) {
+  constexpr int kPlaces = kSums / kVectors;
   const auto lanes = static_cast<int64_t>(hn::Lanes(D()));
+  const auto run = [&](auto place, int64_t c) HWY_ATTR {
+    Places<decltype(place)::value, kVectors>(x + c * stride, stride, taps, weights, bias,
+                                             out + c * lanes, plane);
+  };
   int64_t c = 0;
-  for (; c + kPlaces <= columns; c += kPlaces)
-    Places<kPlaces>(x + c * stride, stride, taps, weights, bias, out + c * lanes, plane);
-  for (; c + 2 <= columns; c += 2)
-    Places<2>(x + c * stride, stride, taps, weights, bias, out + c * lanes, plane);
-  for (; c < columns; c++)
-    Places<1>(x + c * stride, stride, taps, weights, bias, out + c * lanes, plane);
+  for (; c + kPlaces <= columns; c += kPlaces) run(std::integral_constant<int, kPlaces>(), c);
+  for (; c + 2 <= columns; c += 2) run(std::integral_constant<int, 2>(), c);
+  for (; c < columns; c++) run(std::integral_constant<int, 1>(), c);
+}
+
+// One row of the convolution's output, `vectors` (1 or 2) of channels.
+void ConvRow(int64_t vectors, const float *x, int64_t stride, int64_t columns,
+             const std::vector<int64_t> &taps, const float *weights, const float *bias, float *out,
+             int64_t plane) {
+  if (vectors == 1)
+    ConvPlaces<1>(x, stride, columns, taps, weights, bias, out, plane);
+  else
+    ConvPlaces<2>(x, stride, columns, taps, weights, bias, out, plane);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -80,14 +92,13 @@ HWY_EXPORT(ConvRow);
 namespace {
 
 const int64_t kLanes = HWY_DYNAMIC_DISPATCH(ConvPoolLanes)();
-constexpr int64_t kPanelVectors = 2;
 // Bytes of the convolution's output that a piece of work keeps: a part of the second-level cache.
 constexpr int64_t kBandBytes = 128 << 10;
 
 // Rows of the pooling's output whose input a piece of work makes at once.
 int64_t band_rows(const ConvPool &layer) {
   const PoolShape &pool = layer.pool;
-  const int64_t row_bytes = pool.in[1] * kPanelVectors * kLanes * int64_t(sizeof(float));
+  const int64_t row_bytes = pool.in[1] * layer.vectors * kLanes * int64_t(sizeof(float));
   const int64_t rows = (kBandBytes / row_bytes - pool.kernel[0]) / pool.stride[0] + 1;
   return std::clamp<int64_t>(rows, 0, pool.out[0]);
 }
@@ -103,7 +114,7 @@ struct Scratch {
 template <class Store>
 void for_pooled_rows(const ConvPool &layer, const float *x, const Store &store) {
   const PoolShape &pool = layer.pool;
-  const int64_t panels = static_cast<int64_t>(layer.bias.size()) / (kPanelVectors * kLanes);
+  const int64_t panels = static_cast<int64_t>(layer.bias.size()) / (layer.vectors * kLanes);
   const int64_t tall = band_rows(layer), bands = (pool.out[0] + tall - 1) / tall;
   const int64_t width = (pool.in[1] - 1) * layer.stride[1] + layer.kernel[1];
   const int64_t taps = layer.inputs * layer.kernel[0] * layer.kernel[1];
@@ -138,11 +149,11 @@ void for_pooled_rows(const ConvPool &layer, const float *x, const Store &store) 
                 x1 - x0, scratch.input.data() + (c * height + r) * width + x0 - left);
       }
       const int64_t row = pool.in[1] * kLanes, plane = rows * row;
-      scratch.band.resize(kPanelVectors * plane);
+      scratch.band.resize(layer.vectors * plane);
       for (int64_t r = 0; r < rows; r++) HWY_DYNAMIC_DISPATCH(ConvRow)
-      (scratch.input.data() + r * layer.stride[0] * width, layer.stride[1], pool.in[1], offsets,
-       layer.weights.data() + panel * taps * kPanelVectors * kLanes,
-       layer.bias.data() + panel * kPanelVectors * kLanes, scratch.band.data() + r * row, plane);
+      (layer.vectors, scratch.input.data() + r * layer.stride[0] * width, layer.stride[1],
+       pool.in[1], offsets, layer.weights.data() + panel * taps * layer.vectors * kLanes,
+       layer.bias.data() + panel * layer.vectors * kLanes, scratch.band.data() + r * row, plane);
       PoolShape part = pool;
       part.in[0] = rows;
       part.begin[0] += top;
@@ -159,7 +170,9 @@ void for_pooled_rows(const ConvPool &layer, const float *x, const Store &store) 
 bool conv_pool_fits(const ConvPool &layer) { return band_rows(layer) > 0; }
 
 void pack_conv_pool(ConvPool &layer, const float *w, const float *bias) {
-  const int64_t width = kPanelVectors * kLanes, panels = (layer.outputs + width - 1) / width;
+  // An odd number of vectors goes one by one: half of a pair would be computed for nothing.
+  layer.vectors = (layer.outputs + kLanes - 1) / kLanes % 2 == 1 ? 1 : 2;
+  const int64_t width = layer.vectors * kLanes, panels = (layer.outputs + width - 1) / width;
   const int64_t taps = layer.inputs * layer.kernel[0] * layer.kernel[1];
   layer.pool.block = kLanes;
   layer.weights.assign(panels * taps * width, 0);
@@ -175,8 +188,8 @@ void conv_pool(const ConvPool &layer, const float *x, int64_t block, float *y) {
   const PoolShape &pool = layer.pool;
   const int64_t blocks = (layer.outputs + block - 1) / block;
   for_pooled_rows(layer, x, [&](int64_t image, int64_t panel, int64_t oy, const auto &pooled) {
-    for (int64_t v = 0; v < kPanelVectors; v++) {
-      const int64_t channel = (panel * kPanelVectors + v) * kLanes;
+    for (int64_t v = 0; v < layer.vectors; v++) {
+      const int64_t channel = (panel * layer.vectors + v) * kLanes;
       if (channel >= blocks * block) return;
       const int64_t row = (image * blocks + channel / block) * pool.out[0] + oy;
       pooled(v, y + row * pool.out[1] * block + channel % block, block);
@@ -186,13 +199,13 @@ void conv_pool(const ConvPool &layer, const float *x, int64_t block, float *y) {
 
 void conv_pool_quantized(const ConvPool &layer, const float *x, float scale, int32_t zero_point,
                          const bh::QuantizedRange &range, void *q) {
-  const int64_t width = kPanelVectors * kLanes, columns = layer.pool.out[1];
+  const int64_t width = layer.vectors * kLanes, columns = layer.pool.out[1];
   for_pooled_rows(layer, x, [&](int64_t image, int64_t panel, int64_t oy, const auto &pooled) {
     static thread_local std::vector<float> row;
     static thread_local std::vector<uint8_t> bytes;
     row.resize(columns * width);
     bytes.resize(columns * width);
-    for (int64_t v = 0; v < kPanelVectors; v++) pooled(v, row.data() + v * kLanes, width);
+    for (int64_t v = 0; v < layer.vectors; v++) pooled(v, row.data() + v * kLanes, width);
     auto *target = static_cast<uint8_t *>(q) +
                    (image * layer.pool.out[0] + oy) * columns * layer.outputs + panel * width;
     if (layer.outputs == width) {

@@ -20,6 +20,7 @@ struct ConvPool {
   // The pooling of one vector of channels: its input is the convolution's output.
   PoolShape pool;
   bh_bounds bounds;           // the activation, wherever it stood: a maximum commutes with it
+  int64_t vectors;             // of channels in a panel, set by pack_conv_pool
   std::vector<float> weights;  // [panel][tap][channels of a panel], as pack_conv_pool made them
   std::vector<float> bias;     // [panel][channels of a panel]
 };
