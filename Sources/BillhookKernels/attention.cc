@@ -74,6 +74,10 @@ void AttentionRow(float *row, int64_t n, const AttentionForm &form, const float 
     hn::Store(activation::Exponential(hn::Sub(hn::Load(d, rest), top)), d, rest);
     for (int64_t i = whole; i < n; i++) sum += row[i] = rest[i - whole];
   }
+  if (form.undefined_is_zero && std::isnan(sum)) {
+    std::fill(row, row + n, 0.0f);
+    return;
+  }
   const V inverse = hn::Set(d, 1 / sum);
   for (int64_t i = 0; i < whole; i += kLanes)
     hn::StoreU(hn::Mul(hn::LoadU(d, row + i), inverse), d, row + i);

@@ -25,6 +25,7 @@ struct AttentionForm {
   float scale;
   float cap;            // scores are brought to cap tanh(score / cap); 0 leaves them
   bool hidden_is_zero;  // a query whose keys are all masked with minus infinity gets 0, not NaN
+  bool undefined_is_zero;  // so does one whose scores are no numbers
   bool is_causal;       // query i sees the keys up to i + past
   int64_t past;
 };

@@ -70,8 +70,9 @@ int32_t bh_plan_attention(bh_plan *plan, int32_t q, int32_t k, int32_t v, int32_
       s.mask = {dims[0] == 1 ? 0 : dims[1] * dims[2] * dims[3], dims[1] == 1 ? 0 : dims[2] * dims[3],
                 dims[2] == 1 ? 0 : dims[3]};
     }
-    const AttentionForm own{form->scale, form->cap, form->hidden_is_zero != 0,
-                            form->is_causal != 0, form->past};
+    const AttentionForm own{form->scale,           form->cap,
+                            form->hidden_is_zero != 0, form->undefined_is_zero != 0,
+                            form->is_causal != 0,      form->past};
     const int32_t y = plan->add_intermediate(ys, plain_layout(ys, memory::data_type::f32));
     plan->add_call("Attention", reads, {y}, [=] {
       auto at = [&](int32_t value) {

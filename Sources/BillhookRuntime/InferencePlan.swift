@@ -83,6 +83,9 @@ public final class InferencePlan {
         graph = changed
         types = try graph.inferTypes(binding: binding)
       }
+      graph = graph.fusing(
+        [{ $0.safeAttention($1) }], types: types,
+        keeping: observed.union(graph.outputs.map(\.name)))
     } catch {
       throw .graph(error)
     }

@@ -17,6 +17,9 @@ struct AttentionGraph: CustomStringConvertible, Sendable {
   var isSplit = false
   var mask: [Int]?
   var scaledByDivision = false
+  /// As PyTorch writes it: both factors scaled, the keys turned as a stack of matrices, and zeros for
+  /// the queries that see no key.
+  var isSafe = false
   var operations = ["Attention"]
 
   var graph: Graph {
@@ -29,6 +32,9 @@ struct AttentionGraph: CustomStringConvertible, Sendable {
     func input(_ positions: Int, _ size: Int) -> [Dimension] {
       let (h, p, s) = (Dimension.fixed(heads), Dimension.fixed(positions), Dimension.fixed(size))
       return isSplit ? ["N", h, p, s] : ["N", p, h, s]
+    }
+    if isSafe {
+      return safeGraph(node, [input(queries, size), input(keys, size), input(keys, valueSize)])
     }
     var nodes: [Node] = []
     if isSplit {
@@ -52,8 +58,36 @@ struct AttentionGraph: CustomStringConvertible, Sendable {
     return .testing(inputs: inputs, nodes, ["c": factor, "m": .seeded(mask, seed: 9)])
   }
 
+  private func safeGraph(
+    _ node: (String, [String], String, OrderedDictionary<String, Attribute>) -> Node,
+    _ inputs: [[Dimension]]
+  ) -> Graph {
+    let forward: OrderedDictionary<String, Attribute> = ["perm": .ints([0, 2, 1, 3])]
+    let nodes = [
+      node("Transpose", ["q"], "qh", forward), node("Transpose", ["k"], "kh", forward),
+      node("Transpose", ["v"], "vh", forward), node("Reshape", ["kh", "stack"], "ks", [:]),
+      node("Transpose", ["ks"], "kst", ["perm": .ints([0, 2, 1])]),
+      node("Reshape", ["kst", "matrices"], "kt", [:]), node("Mul", ["qh", "c"], "qc", [:]),
+      node("Mul", ["kt", "c"], "kc", [:]), node("MatMul", ["qc", "kc"], "s", [:]),
+      node("Add", ["s", "m"], "u", [:]), node("Softmax", ["u"], "p", ["axis": .int(-1)]),
+      node("IsNaN", ["p"], "n", [:]), node("Where", ["n", "zero", "p"], "w", [:]),
+      node("MatMul", ["w", "vh"], "r", [:]), node("Transpose", ["r"], "y", forward),
+    ]
+    // The second query sees nothing.
+    let mask = (0..<queries * keys).map { $0 / keys == 1 ? -Float.infinity : Float($0 % 3) }
+    return .testing(
+      inputs: ["q": inputs[0], "k": inputs[1], "v": inputs[2]], nodes,
+      [
+        "c": Tensor([Float(0.6)]), "zero": Tensor([Float(0)], shape: []),
+        "stack": Tensor([Int64(-1), Int64(keys), Int64(size)]),
+        "matrices": Tensor([Int64(-1), Int64(heads), Int64(size), Int64(keys)]),
+        "m": Tensor(mask, shape: [1, 1, queries, keys]),
+      ])
+  }
+
   static let all = [
     AttentionGraph(description: "positions before heads"),
+    AttentionGraph(description: "as PyTorch writes it", queries: 6, keys: 9, isSafe: true),
     AttentionGraph(
       description: "a mask for each key", size: 16, valueSize: 16, mask: [1, 1, 1, 7],
       scaledByDivision: true),

@@ -104,9 +104,10 @@ int32_t bh_plan_matmul(bh_plan *plan, int32_t a, int32_t b, int32_t bias, int32_
 
 typedef struct bh_attention {
   float scale;
-  float cap;               // a score s becomes cap tanh(s / cap); 0 leaves it
-  int32_t hidden_is_zero;  // a query whose keys are all masked with minus infinity gets 0, not NaN
-  int32_t is_causal;       // query i sees the keys up to i + past
+  float cap;                  // a score s becomes cap tanh(s / cap); 0 leaves it
+  int32_t hidden_is_zero;     // a query whose keys are all masked with minus infinity gets 0, not NaN
+  int32_t undefined_is_zero;  // a query gets 0 wherever it would get NaN from its scores
+  int32_t is_causal;          // query i sees the keys up to i + past
   int64_t past;
 } bh_attention;
 

@@ -10,7 +10,10 @@ enum AttentionRules {
       try l.plan.attention(
         try l.float(node.inputs[0]), try l.float(node.inputs[1]), try l.float(node.inputs[2]),
         mask, orders: node.ints("orders") ?? [],
-        AttentionForm(scale: node.float("scale", default: 1)), l.shape(node.outputs[0])))
+        AttentionForm(
+          scale: node.float("scale", default: 1),
+          undefinedIsZero: node.int("undefined_is_zero", default: 0) != 0),
+        l.shape(node.outputs[0])))
   }
 
   static func attention(_ l: Lowering, _ step: Step) throws(RuntimeError) -> LoweredValue {

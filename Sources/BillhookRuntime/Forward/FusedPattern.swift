@@ -92,12 +92,15 @@ struct PatternSearch {
     number(name).map { abs($0 - value) <= 1e-5 * abs(value) } ?? false
   }
 
+  /// The nodes that read a node's output.
+  func readers(_ index: Int) -> Set<Int> { Set(consumers[node(index).outputs[0]] ?? []) }
+
   /// The only reader of a node's output, when it is of one of the operators.
   func reader(_ index: Int, _ ops: String...) -> Int? {
-    guard let readers = consumers[node(index).outputs[0]], Set(readers).count == 1,
-      ops.contains(node(readers[0]).op)
+    guard let reader = readers(index).first, readers(index).count == 1,
+      ops.contains(node(reader).op)
     else { return nil }
-    return readers[0]
+    return reader
   }
 
   /// The operand of a node of two that is not `value`.
@@ -154,5 +157,14 @@ struct PatternSearch {
       op, name: node(last).displayName, inputs: inputs, outputs: [node(last).outputs[0]],
       attributes: attributes)
     return FusedPattern(node: node, members: members)
+  }
+}
+
+extension Graph {
+  /// The graph with every such pattern as one node. The types of what is left stay as they are.
+  func fusing(
+    _ forms: [PatternSearch.Form], types: [String: ValueType], keeping kept: Set<String>
+  ) -> Graph {
+    PatternSearch(self, types: types, keeping: kept).fused(forms).graph
   }
 }

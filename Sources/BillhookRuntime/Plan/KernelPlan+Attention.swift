@@ -9,10 +9,13 @@ struct AttentionForm {
   var past: Int?
   /// True when a query whose keys are all masked gets zeros, false when it gets NaN.
   var hiddenIsZero = false
+  /// True when weights that are no numbers, for whatever reason, count as zeros.
+  var undefinedIsZero = false
 
   fileprivate var kernelForm: bh_attention {
     bh_attention(
-      scale: scale, cap: cap, hidden_is_zero: hiddenIsZero ? 1 : 0, is_causal: past == nil ? 0 : 1,
+      scale: scale, cap: cap, hidden_is_zero: hiddenIsZero ? 1 : 0,
+      undefined_is_zero: undefinedIsZero ? 1 : 0, is_causal: past == nil ? 0 : 1,
       past: Int64(past ?? 0))
   }
 }
