@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <type_traits>
 
 #include "parallel.h"
 #include "vector_targets.h"
@@ -59,14 +58,13 @@ void ConvPlaces(const float *x, int64_t stride, int64_t columns, const std::vect
                 const float *weights, const float *bias, float *out, int64_t plane) {
   constexpr int kPlaces = kSums / kVectors;
   const auto lanes = static_cast<int64_t>(hn::Lanes(D()));
-  const auto run = [&](auto place, int64_t c) HWY_ATTR {
-    Places<decltype(place)::value, kVectors>(x + c * stride, stride, taps, weights, bias,
-                                             out + c * lanes, plane);
-  };
   int64_t c = 0;
-  for (; c + kPlaces <= columns; c += kPlaces) run(std::integral_constant<int, kPlaces>(), c);
-  for (; c + 2 <= columns; c += 2) run(std::integral_constant<int, 2>(), c);
-  for (; c < columns; c++) run(std::integral_constant<int, 1>(), c);
+  for (; c + kPlaces <= columns; c += kPlaces)
+    Places<kPlaces, kVectors>(x + c * stride, stride, taps, weights, bias, out + c * lanes, plane);
+  for (; c + 2 <= columns; c += 2)
+    Places<2, kVectors>(x + c * stride, stride, taps, weights, bias, out + c * lanes, plane);
+  for (; c < columns; c++)
+    Places<1, kVectors>(x + c * stride, stride, taps, weights, bias, out + c * lanes, plane);
 }
 
 // One row of the convolution's output, `vectors` (1 or 2) of channels.

@@ -30,7 +30,8 @@ std::vector<int> with_zero(int32_t x, int32_t zero) {
   return zero == BH_PLAN_NONE ? std::vector<int>{x} : std::vector<int>{x, zero};
 }
 
-// For every kernel: in a test the portable one, whose blocks are smaller, is not alone.
+// Long enough for Winograd too, whose vectors are longer than a block where a test forces the
+// portable form.
 std::vector<float> padded(const float *values, int64_t count, float filler) {
   std::vector<float> result(values, values + count);
   result.resize(count + 2 * integer_block(), filler);
