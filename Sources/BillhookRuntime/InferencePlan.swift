@@ -83,9 +83,11 @@ public final class InferencePlan {
         graph = changed
         types = try graph.inferTypes(binding: binding)
       }
-      graph = graph.fusing(
-        [{ $0.safeAttention($1) }], types: types,
-        keeping: observed.union(graph.outputs.map(\.name)))
+      let kept = observed.union(graph.outputs.map(\.name))
+      graph =
+        PatternSearch(graph, types: types, keeping: kept)
+        .fused([{ $0.safeAttention($1) }])
+        .graph
     } catch {
       throw .graph(error)
     }

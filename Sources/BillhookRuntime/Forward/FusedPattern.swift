@@ -159,12 +159,3 @@ struct PatternSearch {
     return FusedPattern(node: node, members: members)
   }
 }
-
-extension Graph {
-  /// The graph with every such pattern as one node. The types of what is left stay as they are.
-  func fusing(
-    _ forms: [PatternSearch.Form], types: [String: ValueType], keeping kept: Set<String>
-  ) -> Graph {
-    PatternSearch(self, types: types, keeping: kept).fused(forms).graph
-  }
-}
