@@ -11,6 +11,7 @@
 #include <hwy/highway.h>
 
 #include "integer_epilogue-inl.h"
+#include "register_tiles-inl.h"
 #include "vnni-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -19,20 +20,18 @@ namespace layer {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
+using billhook::HWY_NAMESPACE::kTileVectors;
 using billhook::HWY_NAMESPACE::Requantizer;
+using billhook::HWY_NAMESPACE::TileRows;
+using billhook::HWY_NAMESPACE::WithVectors;
 namespace vnni = billhook::HWY_NAMESPACE::vnni;
 
 using D32 = hn::ScalableTag<int32_t>;
 using D16 = hn::Repartition<int16_t, D32>;
 using V32 = hn::Vec<D32>;
 
-// A tile of six pixels by two vectors of outputs: twelve sums, two weights and one input fill the
-// sixteen registers of AVX2; where there are 32 registers, twice the vectors.
-constexpr int kPixels = 6;
-constexpr int kVectors = HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64 ? 4 : 2;
-
 int64_t Lanes() { return static_cast<int64_t>(hn::Lanes(D32())); }
-int64_t Block() { return kVectors * Lanes(); }
+int64_t Block() { return kTileVectors * Lanes(); }
 
 bool HasQuads() { return vnni::IsThere(); }
 
@@ -138,23 +137,19 @@ HWY_INLINE int64_t RunTiles(const IntegerTask &task, const IntegerPart &part, in
 
 template <int W, bool kQuads>
 void RunBlock(const IntegerTask &task, const IntegerPart &part, int64_t channel) {
-  // A single vector needs more pixels to have enough sums under way.
-  int64_t pixel = RunTiles<W == 1 ? 2 * kPixels : kPixels, W, kQuads>(task, part, channel,
-                                                                      part.begin);
+  int64_t pixel = RunTiles<TileRows(W), W, kQuads>(task, part, channel, part.begin);
   pixel = RunTiles<2, W, kQuads>(task, part, channel, pixel);
   RunTiles<1, W, kQuads>(task, part, channel, pixel);
 }
 
 template <bool kQuads>
 void RunBlocks(const IntegerTask &task, const IntegerPart &part) {
-  const int64_t lanes = Lanes(), width = kVectors * lanes;
+  const int64_t lanes = Lanes(), width = kTileVectors * lanes;
   for (int64_t block = part.first_block; block < part.last_block; block++) {
-    const int64_t left = task.weights->outputs - block * width;
-    const auto run = left <= lanes       ? RunBlock<1, kQuads>
-                     : left <= 2 * lanes ? RunBlock<2, kQuads>
-                     : left <= 3 * lanes ? RunBlock<std::min(3, kVectors), kQuads>
-                                         : RunBlock<kVectors, kQuads>;
-    run(task, part, block * width);
+    const int64_t left = task.weights->padded_outputs() - block * width;
+    WithVectors(std::min(left, width) / lanes, [&](auto vectors) {
+      RunBlock<decltype(vectors)::value, kQuads>(task, part, block * width);
+    });
   }
 }
 

@@ -11,6 +11,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "register_tiles-inl.h"
 #include "winograd_transform-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -20,14 +21,10 @@ namespace hn = hwy::HWY_NAMESPACE;
 using D = hn::ScalableTag<float>;
 using V = hn::Vec<D>;
 
-// A product of six tiles by two vectors of outputs: twelve sums, two weights and one input fill the
-// sixteen registers of AVX2; where there are 32 registers, twice the vectors.
-constexpr int kTiles = 6;
-constexpr int kVectors = HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64 ? 4 : 2;
 constexpr int64_t kMaxLanes = HWY_MAX_BYTES / sizeof(float);
 
 int64_t ChannelBlock() { return std::max<int64_t>(8, static_cast<int64_t>(hn::Lanes(D()))); }
-int64_t PanelWidth() { return kVectors * static_cast<int64_t>(hn::Lanes(D())); }
+int64_t PanelWidth() { return kTileVectors * static_cast<int64_t>(hn::Lanes(D())); }
 
 // Where tile `index` lies: its image and its first output.
 struct Place {
@@ -149,8 +146,7 @@ HWY_INLINE void Product(const float *x, int64_t x_row, const float *weights, int
 template <int W>
 HWY_NOINLINE void Products(const float *x, int64_t x_row, const float *weights, int64_t depth,
                            int64_t tiles, float *out, int64_t out_row) {
-  // A single vector needs more tiles to have enough sums under way.
-  constexpr int kTall = W == 1 ? 2 * kTiles : kTiles;
+  constexpr int kTall = TileRows(W);
   int64_t t = 0;
   for (; t + kTall <= tiles; t += kTall)
     Product<kTall, W>(x + t * x_row, x_row, weights, depth, out + t * out_row, out_row);
@@ -217,7 +213,7 @@ void TransformOutput(const WinogradShape &s, const float *sums, int64_t plane, i
 template <int S>
 void RunPiece(const WinogradShape &s, const float *x, const float *weights,
               const WinogradTail &tail, const WinogradPiece &piece, float *y) {
-  const int64_t width = PanelWidth(), lanes = width / kVectors;
+  const int64_t width = PanelWidth(), lanes = width / kTileVectors;
   const int64_t in_row = s.padded(s.inputs), outputs = s.padded(s.outputs);
   const int64_t tiles = piece.end - piece.begin;
   auto *in_buffer = static_cast<float *>(piece.in), *sums = static_cast<float *>(piece.sums);
@@ -232,11 +228,9 @@ void RunPiece(const WinogradShape &s, const float *x, const float *weights,
       const float *in = in_buffer + point * piece.in_plane;
       float *out = sums + point * piece.out_plane + c - first;
       const float *w = panel + point * own * s.inputs;
-      const auto products = own == lanes       ? Products<1>
-                            : own == 2 * lanes ? Products<2>
-                            : own == 3 * lanes ? Products<std::min(3, kVectors)>
-                                               : Products<kVectors>;
-      products(in, in_row, w, s.inputs, tiles, out, row);
+      WithVectors(own / lanes, [&](auto vectors) {
+        Products<decltype(vectors)::value>(in, in_row, w, s.inputs, tiles, out, row);
+      });
     }
   }
   TransformOutput<S>(s, sums, piece.out_plane, row, piece.begin, piece.end, first, last, tail, y);

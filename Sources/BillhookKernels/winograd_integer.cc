@@ -13,6 +13,7 @@
 #include <hwy/highway.h>
 
 #include "integer_epilogue-inl.h"
+#include "register_tiles-inl.h"
 #include "vnni-inl.h"
 #include "winograd_integer_input-inl.h"
 
@@ -25,13 +26,10 @@ using D32 = hn::ScalableTag<int32_t>;
 using V32 = hn::Vec<D32>;
 using D16 = hn::Repartition<int16_t, D32>;
 
-// A product of six tiles by two vectors of outputs, or by four where there are 32 registers.
-constexpr int kTiles = 6;
-constexpr int kWide = HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64 ? 4 : 2;
 constexpr int64_t kChannels = 16;  // to which the transformed input is padded
 
 int64_t IntegerLanes() { return static_cast<int64_t>(hn::Lanes(D32())); }
-int64_t IntegerPanel() { return kWide * static_cast<int64_t>(hn::Lanes(D32())); }
+int64_t IntegerPanel() { return kTileVectors * static_cast<int64_t>(hn::Lanes(D32())); }
 
 // A^T with the factors that the weights lack; row i is 3 * 2^(3, 2, 1, 1)[i] times too large.
 HWY_INLINE void TransformWholeBack(const V32 (&in)[6], V32 (&out)[4]) {
@@ -89,8 +87,7 @@ HWY_INLINE void PairProduct(const int16_t *x, int64_t x_row, const int16_t *weig
 template <int W, bool kVnni>
 HWY_NOINLINE void PairProducts(const int16_t *x, int64_t x_row, const int16_t *weights,
                                int64_t pairs, int64_t tiles, int32_t *out, int64_t out_row) {
-  // A single vector needs more tiles to have enough sums under way.
-  constexpr int kTall = W == 1 ? 2 * kTiles : kTiles;
+  constexpr int kTall = TileRows(W);
   int64_t t = 0;
   for (; t + kTall <= tiles; t += kTall)
     PairProduct<kTall, W, kVnni>(x + t * x_row, x_row, weights, pairs, out + t * out_row, out_row);
@@ -98,16 +95,6 @@ HWY_NOINLINE void PairProducts(const int16_t *x, int64_t x_row, const int16_t *w
     PairProduct<2, W, kVnni>(x + t * x_row, x_row, weights, pairs, out + t * out_row, out_row);
   for (; t < tiles; t++)
     PairProduct<1, W, kVnni>(x + t * x_row, x_row, weights, pairs, out + t * out_row, out_row);
-}
-
-using PairKernel = decltype(&PairProducts<1, false>);
-
-template <bool kVnni>
-PairKernel PairProductsOf(int64_t vectors) {
-  return vectors == 1   ? PairProducts<1, kVnni>
-         : vectors == 2 ? PairProducts<2, kVnni>
-         : vectors == 3 ? PairProducts<std::min(3, kWide), kVnni>
-                        : PairProducts<kWide, kVnni>;
 }
 
 // Row i of four sums; TransformWholeBack makes them 9 * 2^k times too large.
@@ -188,7 +175,7 @@ void StoreSums(const IntegerWinograd &s, const Epilogue &epilogue, const Winogra
 void RunIntegerWinograd(const IntegerWinograd &s, const Epilogue &epilogue, int32_t x_type,
                         const void *x, int32_t zero_point, const WinogradPiece &piece, void *y) {
   static const bool has_vnni = vnni::IsThere();
-  const int64_t width = IntegerPanel(), lanes = width / kWide;
+  const int64_t width = IntegerPanel(), lanes = IntegerLanes();
   const int64_t row = (s.inputs + kChannels - 1) / kChannels * kChannels;
   const int64_t pairs = (s.inputs + 1) / 2, outputs = (s.outputs + lanes - 1) / lanes * lanes;
   if (x_type == BH_TYPE_U8)
@@ -199,13 +186,15 @@ void RunIntegerWinograd(const IntegerWinograd &s, const Epilogue &epilogue, int3
   const int64_t last = std::min(piece.last_panel * width, outputs);
   for (int64_t c = first; c < last; c += width) {
     const int64_t own = std::min(width, last - c);
-    const PairKernel products = has_vnni ? PairProductsOf<true>(own / lanes)
-                                         : PairProductsOf<false>(own / lanes);
     for (int64_t point = 0; point < 36; point++) {
       const int16_t *in = static_cast<int16_t *>(piece.in) + point * piece.in_plane;
       int32_t *out = static_cast<int32_t *>(piece.sums) + point * piece.out_plane + c - first;
       const int16_t *w = s.weights.data() + (c * 36 + point * own) * pairs * 2;
-      products(in, row, w, pairs, piece.end - piece.begin, out, last - first);
+      WithVectors(own / lanes, [&](auto vectors) {
+        constexpr int W = decltype(vectors)::value;
+        const auto products = has_vnni ? PairProducts<W, true> : PairProducts<W, false>;
+        products(in, row, w, pairs, piece.end - piece.begin, out, last - first);
+      });
     }
   }
   switch (epilogue.out_type) {
