@@ -18,11 +18,12 @@ public struct HostCall {
 
   init(_ pointer: UnsafeMutablePointer<bh_call>) { self.pointer = pointer }
 
-  var host: bh_host { pointer.pointee.host.pointee }
+  @usableFromInline var host: bh_host { pointer.pointee.host.pointee }
 
   /// Memory of the host for this call, not zeroed.
   ///
   /// - Throws: ``HookFailure`` with `BH_E_NO_MEMORY`.
+  @inlinable
   public func scratch<T: BitwiseCopyable>(
     _ type: T.Type, count: Int
   ) throws(HookFailure) -> UnsafeMutablePointer<T> {
@@ -86,6 +87,7 @@ extension bh_tensor {
   public var count: Int { (0..<Int(ndim)).reduce(1) { $0 * Int(shape[$1]) } }
 
   /// The first element; nil when there is none.
+  @inlinable
   public func pointer<T: BitwiseCopyable>(to type: T.Type) -> UnsafeMutablePointer<T>? {
     data.map { ($0 + Int(byte_offset)).assumingMemoryBound(to: type) }
   }

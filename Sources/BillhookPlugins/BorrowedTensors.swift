@@ -6,9 +6,13 @@ internal import BillhookTensor
 /// Safety: inputs are kept alive here, so their addresses stay valid; outputs are the caller's
 /// memory, which must outlive the call.
 final class BorrowedTensors {
-  private var kept: [Tensor] = []
-  private var views: [UnsafeMutablePointer<bh_tensor>] = []
-  private var dimensions: [UnsafeMutablePointer<Int64>] = []
+  /// For all that goes to the plugin with the tensors.
+  let memory = CallMemory()
+  private struct Kept {
+    let tensor: Tensor
+    let earlier: UnsafeMutablePointer<Kept>?
+  }
+  private var kept: UnsafeMutablePointer<Kept>?
   /// Where the inputs of a plugin in a worker go, so that they are copied once and not each call.
   private let arena: SharedArena?
   /// Smaller ones are copied each call: that costs less than to keep track of them.
@@ -26,8 +30,10 @@ final class BorrowedTensors {
   }
 
   deinit {
-    for view in views { view.deallocate() }
-    for pointer in dimensions { pointer.deallocate() }
+    while let last = kept {
+      kept = last.pointee.earlier
+      last.deinitialize(count: 1)
+    }
   }
 
   /// An input; nil stays nil.
@@ -39,7 +45,9 @@ final class BorrowedTensors {
     }) {
       tensor = tensor.copied()
     }
-    kept.append(tensor)
+    let place = memory.allocate(MemoryLayout<Kept>.size).bindMemory(to: Kept.self, capacity: 1)
+    place.initialize(to: Kept(tensor: tensor, earlier: kept))
+    kept = place
     if let arena, tensor.byteCount >= Self.sharedByteCount, let copy = arena.place(tensor) {
       return view(
         UnsafeMutableRawPointer(mutating: copy), tensor.elementType, shape: tensor.shape)
@@ -55,15 +63,14 @@ final class BorrowedTensors {
   func view(
     _ data: UnsafeMutableRawPointer?, _ type: ElementType, shape: [Int]
   ) -> UnsafePointer<bh_tensor> {
-    let sizes = UnsafeMutablePointer<Int64>.allocate(capacity: max(2 * shape.count, 1))
+    let sizes = memory.allocate(16 * shape.count).bindMemory(
+      to: Int64.self, capacity: 2 * shape.count)
     var stride: Int64 = 1
     for axis in shape.indices.reversed() {
       sizes[axis] = Int64(shape[axis])
       sizes[shape.count + axis] = stride
       stride *= Int64(max(shape[axis], 1))
     }
-    dimensions.append(sizes)
-    let view = UnsafeMutablePointer<bh_tensor>.allocate(capacity: 1)
     let code =
       switch type {
       case .int8, .int16, .int32, .int64: BH_CODE_INT
@@ -71,14 +78,13 @@ final class BorrowedTensors {
       case .bfloat16: BH_CODE_BFLOAT
       default: BH_CODE_UINT
       }
-    view.initialize(
-      to: bh_tensor(
-        data: shape.contains(0) ? nil : data, device_type: 1, device_id: 0,
-        ndim: Int32(shape.count), code: UInt8(code), bits: UInt8(type.byteCount * 8), lanes: 1,
-        shape: shape.isEmpty ? nil : sizes, strides: shape.isEmpty ? nil : sizes + shape.count,
-        byte_offset: 0))
-    views.append(view)
-    return UnsafePointer(view)
+    return UnsafePointer(
+      memory.place(
+        bh_tensor(
+          data: shape.contains(0) ? nil : data, device_type: 1, device_id: 0,
+          ndim: Int32(shape.count), code: UInt8(code), bits: UInt8(type.byteCount * 8), lanes: 1,
+          shape: shape.isEmpty ? nil : sizes, strides: shape.isEmpty ? nil : sizes + shape.count,
+          byte_offset: 0)))
   }
 }
 

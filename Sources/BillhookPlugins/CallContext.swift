@@ -6,26 +6,45 @@ internal import Synchronization
 /// What the host keeps for one call of a plugin, or for one task inside of it: the failure, the
 /// scratch memory, whose call it is. A plugin sees its address as `bh_call.host_data`.
 final class CallContext: @unchecked Sendable {
-  struct Failure: Sendable {
-    var status: bh_status
-    var message: String? = nil
+  /// A class, because most calls have none and look at it all the same.
+  final class Failure: Sendable {
+    let status: bh_status
+    let message: String?
     /// Set when a task changed the floating-point mode.
-    var floatingPoint: (before: UInt64, after: UInt64)? = nil
+    let floatingPoint: (before: UInt64, after: UInt64)?
     /// Set when the call did not come to its end in another process.
-    var error: PluginError? = nil
+    let error: PluginError?
+
+    init(
+      status: bh_status, message: String? = nil,
+      floatingPoint: (before: UInt64, after: UInt64)? = nil, error: PluginError? = nil
+    ) {
+      self.status = status
+      self.message = message
+      self.floatingPoint = floatingPoint
+      self.error = error
+    }
   }
 
   let plugin: Plugin
   let seed: UInt64
-  let layer: LayerContext?
+  /// Its index is the key of random numbers.
+  let layer: (index: Int, name: String)?
   /// The call that a task belongs to: its failure is the call's.
   private let parent: CallContext?
   /// The function of the call, for ``FaultMark``. Safety: set before the call has any tasks.
   private var function: StaticString
-  private let failure = Mutex<Failure?>(nil)
-  private let blocks = Mutex<[UInt]>([])
+  private struct Remains {
+    var failure: Failure?
+    /// Scratch memory to free.
+    var blocks: [UInt] = []
+  }
+  private let remains = Mutex(Remains())
 
-  init(plugin: Plugin, seed: UInt64, layer: LayerContext?, parent: CallContext? = nil) {
+  init(
+    plugin: Plugin, seed: UInt64, layer: (index: Int, name: String)? = nil,
+    parent: CallContext? = nil
+  ) {
     self.plugin = plugin
     self.seed = seed
     self.layer = layer
@@ -53,7 +72,7 @@ final class CallContext: @unchecked Sendable {
   ) throws(PluginError) -> bh_status {
     self.function = function
     let status = timed(function) { enter(body) }
-    guard let failed = failure.withLock({ $0 }) ?? Self.failure(status) else { return status }
+    guard let failed = recorded ?? Self.failure(status) else { return status }
     if let error = failed.error { throw error }
     if let change = failed.floatingPoint {
       throw .changedFloatingPoint(
@@ -90,35 +109,36 @@ final class CallContext: @unchecked Sendable {
     guard after != before else { return status }
     bh_set_fp_state(before)
     record(
-      Failure(status: BH_E_INTERNAL, message: nil, floatingPoint: (before, after)))
+      Failure(status: BH_E_INTERNAL, floatingPoint: (before, after)))
     return BH_E_INTERNAL
   }
 
   private static func failure(_ status: bh_status) -> Failure? {
-    status < 0 ? Failure(status: status, message: nil, floatingPoint: nil) : nil
+    status < 0 ? Failure(status: status) : nil
   }
 
   /// Keeps the first failure of a call.
   func record(_ new: Failure) {
     if let parent { return parent.record(new) }
-    failure.withLock { $0 = $0 ?? new }
+    remains.withLock { $0.failure = $0.failure ?? new }
   }
 
   /// The failure that the call will throw, if any.
-  var recorded: Failure? { failure.withLock { $0 } }
+  var recorded: Failure? { remains.withLock { $0.failure } }
 
   func allocate(bytes: Int, alignment: Int) -> UnsafeMutableRawPointer? {
     var block: UnsafeMutableRawPointer?
     guard posix_memalign(&block, max(alignment, MemoryLayout<Int>.size), bytes) == 0, let block
     else { return nil }
-    blocks.withLock { $0.append(UInt(bitPattern: block)) }
+    remains.withLock { $0.blocks.append(UInt(bitPattern: block)) }
     return block
   }
 
   private func freeScratch() {
-    blocks.withLock { blocks in
-      for block in blocks { free(UnsafeMutableRawPointer(bitPattern: block)) }
-      if !blocks.isEmpty { blocks.removeAll() }
+    remains.withLock { remains in
+      guard !remains.blocks.isEmpty else { return }
+      for block in remains.blocks { free(UnsafeMutableRawPointer(bitPattern: block)) }
+      remains.blocks = []
     }
   }
 }

@@ -45,7 +45,7 @@ enum HostTable {
         let status = status < 0 ? status : BH_E_INTERNAL
         let message = text(bytes, length)
         CallContext.of(call)?.record(
-          .init(status: status, message: message.isEmpty ? nil : message, floatingPoint: nil))
+          .init(status: status, message: message.isEmpty ? nil : message))
         return status
       }
 

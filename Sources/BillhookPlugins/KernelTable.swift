@@ -25,7 +25,7 @@ enum KernelTable {
   }()
 
   static func fail(_ call: Call?, _ status: bh_status, _ message: String) -> bh_status {
-    CallContext.of(call)?.record(.init(status: status, message: message, floatingPoint: nil))
+    CallContext.of(call)?.record(.init(status: status, message: message))
     return status
   }
 

@@ -49,37 +49,24 @@ public struct LayerContext: Sendable {
     return shape.reduce(1, *) / outputs
   }
 
-  /// The layer as plugins see it, while `body` runs.
-  func withLayer<R, E: Error>(
-    shape: [Int], _ body: (UnsafeMutablePointer<bh_layer>) throws(E) -> R
-  ) throws(E) -> R {
-    let nameCopy = cString(name)
-    let opCopy = cString(op)
-    let dims = UnsafeMutablePointer<Int64>.allocate(capacity: max(shape.count, 1))
-    defer {
-      nameCopy.deallocate()
-      opCopy.deallocate()
-      dims.deallocate()
-    }
-    for (axis, size) in shape.enumerated() { dims[axis] = Int64(size) }
+  /// The layer as plugins see it, for as long as `memory` lives.
+  func cLayer(shape: [Int], in memory: CallMemory) -> UnsafePointer<bh_layer> {
+    let sizes = memory.allocate(8 * shape.count).bindMemory(to: Int64.self, capacity: shape.count)
+    for axis in shape.indices { sizes[axis] = Int64(shape[axis]) }
     var layer = bh_layer()
     layer.struct_size = UInt32(MemoryLayout<bh_layer>.size)
     layer.role = role.rawValue
     layer.index = UInt64(index)
-    layer.name = UnsafePointer(nameCopy)
-    layer.op = UnsafePointer(opCopy)
+    layer.name = memory.text(name)
+    layer.op = memory.text(op)
     layer.out_axis = Int32(outAxis)
     layer.in_axis = Int32(inAxis)
     layer.groups = Int64(groups)
     layer.ndim = Int64(shape.count)
-    layer.shape = shape.isEmpty ? nil : UnsafePointer(dims)
+    layer.shape = shape.isEmpty ? nil : UnsafePointer(sizes)
     layer.sample_begin = Int64(samples.before)
     layer.sample_total = Int64(samples.total)
-    // Through a pointer of our own: an inout argument cannot cross a closure with typed throws.
-    let pointer = UnsafeMutablePointer<bh_layer>.allocate(capacity: 1)
-    pointer.initialize(to: layer)
-    defer { pointer.deallocate() }
-    return try body(pointer)
+    return UnsafePointer(memory.place(layer))
   }
 }
 

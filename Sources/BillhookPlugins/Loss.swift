@@ -144,8 +144,7 @@ public final class Loss {
     io.total_steps = UInt64(max(totalSteps, 0))
     let views = gradients.map { tensors.view($0.values.baseAddress, .float32, shape: $0.shape) }
     io.grad_student_out = views.first
-    let list = FeatureList(features, gradients: Array(views.dropFirst()), tensors)
-    io.features = list.pointer
+    io.features = tensors.features(features, gradients: views.dropFirst())
     io.n_features = UInt64(features.count)
     // A plugin that leaves part of a gradient unwritten does so in its first step already; to
     // look at each step would cost as much memory traffic as the loss itself.
@@ -153,8 +152,8 @@ public final class Loss {
     if isFirst { for gradient in gradients { gradient.values.update(repeating: .nan) } }
     var lossSum = Double.nan
     var weightSum = Double.nan
-    try withExtendedLifetime((tensors, list)) { () throws(PluginError) in
-      _ = try instance.context(nil).run("compute") { call in
+    try withExtendedLifetime(tensors) { () throws(PluginError) in
+      _ = try instance.context().run("compute") { call in
         withUnsafeMutablePointer(to: &lossSum) { loss in
           withUnsafeMutablePointer(to: &weightSum) { weight in
             io.loss_sum_out = loss
@@ -232,31 +231,24 @@ public final class Loss {
   }
 }
 
-/// Features in C's form; the memory lives as long as this.
-private final class FeatureList {
-  let pointer: UnsafePointer<UnsafePointer<bh_feature>?>?
-  private let entries: UnsafeMutablePointer<bh_feature>
-  private let list: UnsafeMutablePointer<UnsafePointer<bh_feature>?>
-  private let names: [UnsafeMutablePointer<CChar>]
-
-  init(_ features: [Feature], gradients: [UnsafePointer<bh_tensor>], _ tensors: BorrowedTensors) {
-    entries = .allocate(capacity: max(features.count, 1))
-    list = .allocate(capacity: max(features.count, 1))
-    names = features.map { cString($0.name) }
+extension BorrowedTensors {
+  /// Features in C's form; nil for none.
+  ///
+  /// - Parameter gradients: One a feature, or none.
+  fileprivate func features(
+    _ features: [Feature], gradients: ArraySlice<UnsafePointer<bh_tensor>>
+  ) -> UnsafePointer<UnsafePointer<bh_feature>?>? {
+    guard !features.isEmpty else { return nil }
+    let list = memory.allocate(MemoryLayout<UInt>.size * features.count)
+      .bindMemory(to: UnsafePointer<bh_feature>?.self, capacity: features.count)
     for (index, feature) in features.enumerated() {
-      (entries + index).initialize(
-        to: bh_feature(
-          name: UnsafePointer(names[index]), student: tensors.input(feature.student),
-          teacher: tensors.input(feature.teacher),
-          grad_student_out: gradients.indices.contains(index) ? gradients[index] : nil))
-      (list + index).initialize(to: UnsafePointer(entries + index))
+      let gradient = gradients.dropFirst(index).first
+      let entry = memory.place(
+        bh_feature(
+          name: memory.text(feature.name), student: input(feature.student),
+          teacher: input(feature.teacher), grad_student_out: gradient))
+      (list + index).initialize(to: UnsafePointer(entry))
     }
-    pointer = features.isEmpty ? nil : UnsafePointer(list)
-  }
-
-  deinit {
-    entries.deallocate()
-    list.deallocate()
-    for name in names { name.deallocate() }
+    return UnsafePointer(list)
   }
 }

@@ -118,7 +118,7 @@ struct ModuleReader {
       doc: try optionalText(raw.doc, "\(place).doc", allowsLines: true), hook: functions.hook,
       parameters: parameters,
       capabilities: Capabilities(rawValue: raw.caps), needs: Needs(rawValue: raw.needs),
-      granularities: Set(Granularity.allCases.filter { raw.granularities & $0.bit != 0 }),
+      granularities: Granularity.allCases.filter { raw.granularities & $0.bit != 0 },
       weightTypes: try weightTypes(raw, hook: functions.hook, place),
       stateVersion: raw.save == nil ? nil : raw.state_version, module: module)
     return Plugin(

@@ -61,7 +61,8 @@ extension Plugin {
   package func probe(
     seed: UInt64, layer: LayerContext?, _ body: (UnsafeMutablePointer<bh_call>) -> bh_status
   ) -> ProbeOutcome {
-    let context = CallContext(plugin: self, seed: seed, layer: layer)
+    let context = CallContext(
+      plugin: self, seed: seed, layer: layer.map { ($0.index, $0.name) })
     do {
       return ProbeOutcome(status: try context.run("probe", body))
     } catch .failed(_, _, _, let status, let message) {

@@ -96,7 +96,7 @@ public final class Plugin: @unchecked Sendable {
     }
     if let validate = entry.validate {
       let cParameters = CParameters(zip(descriptor.parameters, result).map { ($0, $1.value) })
-      let context = CallContext(plugin: self, seed: 0, layer: nil)
+      let context = CallContext(plugin: self, seed: 0)
       _ = try withExtendedLifetime(cParameters) { () throws(PluginError) in
         try context.run("validate") { call in validate(call, cParameters.values) }
       }
@@ -151,7 +151,7 @@ public final class Plugin: @unchecked Sendable {
     let values = try checkParameters(parameters)
     try entry.lifetime.begin()
     let pairs = zip(descriptor.parameters, values).map { (parameter: $0, value: $1.value) }
-    let context = CallContext(plugin: self, seed: seed, layer: nil)
+    let context = CallContext(plugin: self, seed: seed)
     let cParameters = CParameters(pairs)
     let create = entry.create
     var pointer: UnsafeMutableRawPointer?

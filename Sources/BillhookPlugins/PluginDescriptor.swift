@@ -14,7 +14,7 @@ public struct PluginDescriptor: Sendable, Equatable, Codable {
   public var capabilities: Capabilities
   public var needs: Needs
   /// What a scorer can score; empty for other hooks.
-  public var granularities: Set<Granularity>
+  public var granularities: [Granularity]
   /// The element types in which a scorer takes a whole layer's weight; float32 always.
   public var weightTypes: [ElementType]
   /// The version of the state that the plugin saves; nil when it saves none.

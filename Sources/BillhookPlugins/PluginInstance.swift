@@ -27,8 +27,10 @@ final class PluginInstance {
 
   var id: String { plugin.descriptor.id }
 
-  func context(_ layer: LayerContext?) -> CallContext {
-    CallContext(plugin: plugin, seed: seed, layer: layer)
+  func context() -> CallContext { CallContext(plugin: plugin, seed: seed) }
+
+  func context(_ layer: LayerContext) -> CallContext {
+    CallContext(plugin: plugin, seed: seed, layer: (layer.index, layer.name))
   }
 
   // MARK: - State
@@ -38,7 +40,7 @@ final class PluginInstance {
   /// - Throws: ``PluginError``, also for a plugin without `reset`.
   func reset() throws(PluginError) {
     guard let reset = plugin.entry.reset else { throw .noState(plugin: id, function: "reset") }
-    try context(nil).run("reset") { reset(pointer, $0) }
+    try context().run("reset") { reset(pointer, $0) }
   }
 
   /// What the instance observed, as the plugin writes it.
@@ -54,7 +56,7 @@ final class PluginInstance {
         guard let context = writer?.pointee.context else { return -1 }
         return Unmanaged<StateSink>.fromOpaque(context).takeUnretainedValue().take(data, count)
       }
-      try context(nil).run("save") { call in
+      try context().run("save") { call in
         withUnsafePointer(to: &writer) { save(pointer, call, $0) }
       }
     }
@@ -65,7 +67,7 @@ final class PluginInstance {
   func load(_ state: SavedState) throws(PluginError) {
     guard let load = plugin.entry.load else { throw .noState(plugin: id, function: "load") }
     try reading(state) { (reader) throws(PluginError) in
-      try context(nil).run("load") { load(pointer, $0, reader, state.version) }
+      try context().run("load") { load(pointer, $0, reader, state.version) }
     }
   }
 

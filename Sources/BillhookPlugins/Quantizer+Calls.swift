@@ -11,14 +11,15 @@ extension Quantizer {
     _ function: StaticString, _ layer: LayerContext, _ shape: [Int],
     _ body: (UnsafeMutablePointer<bh_call>, UnsafePointer<bh_layer>) -> bh_status
   ) -> PluginError? {
-    let context = instance.context(layer)
-    return layer.withLayer(shape: shape) { cLayer in
-      do throws(PluginError) {
-        _ = try context.run(function) { call in body(call, UnsafePointer(cLayer)) }
-        return nil
-      } catch {
-        return error
+    let memory = CallMemory()
+    let cLayer = layer.cLayer(shape: shape, in: memory)
+    do throws(PluginError) {
+      try instance.context(layer).run(function) { call in
+        withExtendedLifetime(memory) { body(call, cLayer) }
       }
+      return nil
+    } catch {
+      return error
     }
   }
 

@@ -118,17 +118,16 @@ extension Scorer {
     let gradient = input.grad?.pointee.data?.assumingMemoryBound(to: Float.self)
     guard let view = tensors.input(weight), let data = view.pointee.data else { return }
 
-    try layer.withLayer(shape: weight.shape) { (cLayer) throws(PluginError) in
-      let piece = PieceCall(
-        function: function, instance: instance.pointer, layer: cLayer.pointee, input: input,
-        first: 0, weights: UnsafePointer(data.assumingMemoryBound(to: Float.self)),
-        gradient: gradient.map { UnsafePointer($0) })
-      let loop = ChunkLoop(
-        scorer: self, layer: layer, piece: piece, tensors: tensors, count: weight.count,
-        consumer: consumer)
-      withExtendedLifetime((loop, tensors)) { body(loop) }
-      if let error = loop.error.withLock({ $0 }) { throw error }
-    }
+    let piece = PieceCall(
+      function: function, instance: instance.pointer,
+      layer: layer.cLayer(shape: weight.shape, in: tensors.memory).pointee, input: input,
+      first: 0, weights: UnsafePointer(data.assumingMemoryBound(to: Float.self)),
+      gradient: gradient.map { UnsafePointer($0) })
+    let loop = ChunkLoop(
+      scorer: self, layer: layer, piece: piece, tensors: tensors, count: weight.count,
+      consumer: consumer)
+    withExtendedLifetime((loop, tensors)) { body(loop) }
+    if let error = loop.error.withLock({ $0 }) { throw error }
   }
 }
 

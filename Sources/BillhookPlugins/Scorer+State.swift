@@ -55,10 +55,9 @@ extension Scorer {
     var layer = layer
     layer.samples = (samplesBefore, totalSamples)
     try withExtendedLifetime(tensors) { () throws(PluginError) in
-      try layer.withLayer(shape: shape) { (cLayer) throws(PluginError) in
-        _ = try instance.context(layer).run("observe") { call in
-          observe(instance.pointer, call, cLayer, input, output, gradient)
-        }
+      let cLayer = layer.cLayer(shape: shape, in: tensors.memory)
+      _ = try instance.context(layer).run("observe") { call in
+        observe(instance.pointer, call, cLayer, input, output, gradient)
       }
     }
   }
@@ -79,7 +78,7 @@ extension Scorer {
       throw .noState(plugin: descriptor.id, function: "merge")
     }
     try instance.reading(state) { (reader) throws(PluginError) in
-      try instance.context(nil).run("merge") { merge(instance.pointer, $0, reader) }
+      try instance.context().run("merge") { merge(instance.pointer, $0, reader) }
     }
   }
 

@@ -135,8 +135,8 @@ final class PieceRequest {
   let scores: UnsafeMutableBufferPointer<Float>
   /// True when the plugin left the layer out.
   var isSkipped = false
-  private let cLayer = UnsafeMutablePointer<bh_layer>.allocate(capacity: 1)
-  private let input = UnsafeMutablePointer<bh_score_in>.allocate(capacity: 1)
+  private let cLayer: UnsafeMutablePointer<bh_layer>
+  private let input: UnsafeMutablePointer<bh_score_in>
   private let out: UnsafePointer<bh_tensor>
 
   /// Safety: valid while the loop's body runs.
@@ -149,16 +149,11 @@ final class PieceRequest {
     layer = loop.layer
     self.scores = scores
     out = loop.tensors.view(scores.baseAddress, .float32, shape: [range.count])
-    input.initialize(to: loop.piece.input)
+    input = loop.tensors.memory.place(loop.piece.input)
     input.pointee.weight = view(loop.piece.weights)
     if let gradient = loop.piece.gradient { input.pointee.grad = view(gradient) }
-    cLayer.initialize(to: loop.piece.layer)
+    cLayer = loop.tensors.memory.place(loop.piece.layer)
     cLayer.pointee.element_begin = Int64(range.lowerBound)
-  }
-
-  deinit {
-    cLayer.deallocate()
-    input.deallocate()
   }
 
   var arguments: [UInt] {

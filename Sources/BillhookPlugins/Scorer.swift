@@ -62,10 +62,10 @@ public final class Scorer {
     let status = try scores.withUnsafeMutableElements(of: Float.self) {
       (out) throws(PluginError) in
       let view = tensors.view(out.baseAddress, .float32, shape: shape)
-      let status = try layer.withLayer(shape: weight.shape) { (cLayer) throws(PluginError) in
-        try instance.context(layer).run("score") { call in
-          withUnsafePointer(to: &input) { function(instance.pointer, call, cLayer, $0, view) }
-        }
+      let cLayer = layer.cLayer(shape: weight.shape, in: tensors.memory)
+      let cInput = tensors.memory.place(input)
+      let status = try instance.context(layer).run("score") { call in
+        withExtendedLifetime(tensors) { function(instance.pointer, call, cLayer, cInput, view) }
       }
       if status != BH_SKIP { try checkFinite(UnsafeBufferPointer(out), from: 0, layer) }
       return status
@@ -93,31 +93,29 @@ public final class Scorer {
     _ tensors: BorrowedTensors
   ) throws(PluginError) -> bh_score_in {
     func needed(
-      _ need: Needs, _ tensor: Tensor?, _ wanted: [Int]?
+      _ need: Needs, _ tensor: Tensor?, _ wanted: @autoclosure () -> [Int]?
     ) throws(PluginError) -> UnsafePointer<bh_tensor>? {
       guard descriptor.needs.contains(need) else { return nil }
       let name = need.names[0]
       guard let tensor else {
         throw .missingStatistic(plugin: descriptor.id, layer: layer.name, statistic: name)
       }
-      guard let wanted else {
+      guard let wanted = wanted() else {
         throw wrong(name, "of a layer without such an axis", "of a layer with channels")
       }
       try expect(tensor, .float32, wanted, name)
       return tensors.input(tensor)
     }
-    let inputs = layer.inputCount(shape).map { [$0] }
-    let outputs = layer.outputCount(shape).map { [$0] }
     var input = bh_score_in()
     input.struct_size = UInt32(MemoryLayout<bh_score_in>.size)
     input.in_abs_mean = try needed(
-      .inputAbsMean, statistics.inputAbsMean, inputs)
+      .inputAbsMean, statistics.inputAbsMean, layer.inputCount(shape).map { [$0] })
     input.in_sq_norm = try needed(
-      .inputSquaredNorm, statistics.inputSquaredNorm, inputs)
+      .inputSquaredNorm, statistics.inputSquaredNorm, layer.inputCount(shape).map { [$0] })
     input.out_abs_mean = try needed(
-      .outputAbsMean, statistics.outputAbsMean, outputs)
+      .outputAbsMean, statistics.outputAbsMean, layer.outputCount(shape).map { [$0] })
     input.out_zero_fraction = try needed(
-      .outputZeroFraction, statistics.outputZeroFraction, outputs)
+      .outputZeroFraction, statistics.outputZeroFraction, layer.outputCount(shape).map { [$0] })
     input.in_gram = try needed(
       .inputGram, statistics.inputGram, layer.rowCount(shape).map { [layer.groups, $0, $0] })
     input.grad = try needed(.weightGradient, statistics.weightGradient, shape)

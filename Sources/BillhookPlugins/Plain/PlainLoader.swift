@@ -78,7 +78,7 @@ enum PlainLoader {
     return PluginDescriptor(
       id: plain.id, name: plain.name, summary: plain.summary, doc: plain.doc, hook: plain.hook,
       parameters: plain.parameters, capabilities: plain.capabilities, needs: plain.needs,
-      granularities: Set(plain.granularities), weightTypes: [.float32], stateVersion: nil,
+      granularities: plain.granularities, weightTypes: [.float32], stateVersion: nil,
       module: module,
       plain: PlainDescription(
         functions: plain.calls.map {

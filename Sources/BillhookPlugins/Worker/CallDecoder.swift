@@ -7,7 +7,7 @@ internal import Glibc
 /// Safety: what the host writes is believed, as far as it lies within the area. The structs live in
 /// memory of this object, until the next call.
 final class CallDecoder {
-  /// Where the worker sees a block: its first byte.
+  /// Where the worker sees a block, which stays there: its first byte.
   typealias Blocks = (_ id: Int) -> UnsafeMutableRawPointer?
 
   private enum Answer {
@@ -16,8 +16,9 @@ final class CallDecoder {
   }
 
   private let blocks: Blocks
+  private var knownBlocks: [(id: Int, start: UnsafeMutableRawPointer)] = []
   private let stream: LaneStream
-  private var made: [UnsafeMutableRawPointer] = []
+  private let memory = CallMemory()
   private var answers: [Answer] = []
 
   init(stream: LaneStream, blocks: @escaping Blocks) {
@@ -25,29 +26,9 @@ final class CallDecoder {
     self.blocks = blocks
   }
 
-  deinit { forget() }
-
   func forget() {
-    for pointer in made { pointer.deallocate() }
-    made.removeAll(keepingCapacity: true)
-    answers.removeAll(keepingCapacity: true)
-  }
-
-  private func allocate(_ bytes: Int) -> UnsafeMutableRawPointer {
-    let pointer = UnsafeMutableRawPointer.allocate(byteCount: max(bytes, 8), alignment: 16)
-    memset(pointer, 0, max(bytes, 8))
-    made.append(pointer)
-    return pointer
-  }
-
-  private func keep<T>(_ value: T) -> UnsafeMutableRawPointer {
-    withUnsafeBytes(of: value) { copy($0.baseAddress, $0.count) }
-  }
-
-  private func copy(_ bytes: UnsafeRawPointer?, _ count: Int) -> UnsafeMutableRawPointer {
-    let pointer = allocate(count)
-    if let bytes { pointer.copyMemory(from: bytes, byteCount: count) }
-    return pointer
+    memory.reset()
+    if !answers.isEmpty { answers.removeAll(keepingCapacity: true) }
   }
 
   /// The argument as the plugin gets it: a pointer, or an integer in its place.
@@ -57,11 +38,10 @@ final class CallDecoder {
     switch argument {
     case .tensorIn, .tensorOut, .tensorUnwritten: return UInt(bitPattern: tensor(&wire))
     case .record(let record): return UInt(bitPattern: self.record(record, &wire))
-    case .writer: return UInt(bitPattern: keep(stream.writer()))
-    case .reader: return UInt(bitPattern: keep(stream.reader()))
+    case .writer: return UInt(bitPattern: memory.place(stream.writer()))
+    case .reader: return UInt(bitPattern: memory.place(stream.reader()))
     case .number:
-      let number = allocate(8)
-      number.storeBytes(of: wire.number(), as: UInt64.self)
+      let number = UnsafeMutableRawPointer(memory.place(wire.number()))
       answers.append(.number(number))
       return UInt(bitPattern: number)
     case .integer: return 0
@@ -71,30 +51,25 @@ final class CallDecoder {
   private func record(
     _ record: CallRecord, _ wire: inout WireReader
   ) -> UnsafeMutableRawPointer {
-    let pointer = copy(wire.bytes(record.byteCount), record.byteCount)
+    let pointer = memory.copy(wire.bytes(record.byteCount), record.byteCount)
     if record.isWritten { answers.append(.record(pointer, record)) }
     for (offset, kind) in record.fields {
       var value: UInt = 0
       switch kind {
       case .tensorIn: value = argument(.tensorIn, &wire)
       case .tensorOut: value = argument(.tensorOut, &wire)
-      case .text:
-        if let text = wire.text(limit: .max >> 8) {
-          let copy = cString(text)
-          made.append(UnsafeMutableRawPointer(copy))
-          value = UInt(bitPattern: copy)
-        }
+      case .text: value = UInt(bitPattern: wire.cText(in: memory))
       case .textOut: break
       case .numberOut: value = argument(.number, &wire)
       case .integers:
         let count = wire.integer()
-        if count > 0 { value = UInt(bitPattern: copy(wire.bytes(count * 8), count * 8)) }
+        if count > 0 { value = UInt(bitPattern: memory.copy(wire.bytes(count * 8), count * 8)) }
       case .list(let element, _):
         let count = wire.integer()
         guard count > 0, count < 1 << 20 else { break }
-        let entries = allocate(count * 8)
+        let entries = memory.copy(nil, count * 8)
         for index in 0..<count {
-          let entry = argument(element.argument, &wire)
+          let entry = argument(element, &wire)
           entries.storeBytes(of: entry, toByteOffset: index * 8, as: UInt.self)
         }
         value = UInt(bitPattern: entries)
@@ -106,24 +81,33 @@ final class CallDecoder {
 
   private func tensor(_ wire: inout WireReader) -> UnsafeMutableRawPointer {
     let size = MemoryLayout<bh_tensor>.size
-    let pointer = copy(wire.bytes(size), size)
+    let pointer = memory.copy(wire.bytes(size), size)
     var tensor = pointer.load(as: bh_tensor.self)
     let rank = max(Int(tensor.ndim), 0)
     if tensor.shape != nil {
-      tensor.shape = copy(wire.bytes(rank * 8), rank * 8).assumingMemoryBound(to: Int64.self)
+      tensor.shape = memory.copy(wire.bytes(rank * 8), rank * 8)
+        .assumingMemoryBound(to: Int64.self)
     }
     if tensor.strides != nil {
-      tensor.strides = copy(wire.bytes(rank * 8), rank * 8).assumingMemoryBound(to: Int64.self)
+      tensor.strides = memory.copy(wire.bytes(rank * 8), rank * 8)
+        .assumingMemoryBound(to: Int64.self)
     }
     tensor.data = nil
     tensor.byte_offset = 0
     if wire.number() > 0 {
       let id = wire.integer()
       let offset = wire.integer()
-      tensor.data = blocks(id).map { $0 + offset }
+      tensor.data = block(id).map { $0 + offset }
     }
     pointer.storeBytes(of: tensor, as: bh_tensor.self)
     return pointer
+  }
+
+  private func block(_ id: Int) -> UnsafeMutableRawPointer? {
+    for known in knownBlocks where known.id == id { return known.start }
+    guard let start = blocks(id) else { return nil }
+    knownBlocks.append((id, start))
+    return start
   }
 
   /// What the plugin wrote into structs and single numbers.

@@ -75,7 +75,7 @@ struct CallEncoder {
         let count = (pointer + countOffset).load(as: UInt64.self)
         wire.put(field == 0 ? 0 : count)
         guard let entries = UnsafePointer<UInt>(bitPattern: field) else { continue }
-        for index in 0..<Int(count) { put(element.argument, entries[index]) }
+        for index in 0..<Int(count) { put(element, entries[index]) }
       }
     }
   }

@@ -2,7 +2,7 @@ internal import BillhookSDK
 
 /// What an argument of a hook function is, so that one piece of code can carry every call from one
 /// process to another.
-enum CallArgument {
+enum CallArgument: Sendable {
   /// A `const bh_tensor *` that the plugin reads.
   case tensorIn
   /// A `const bh_tensor *` whose elements the plugin writes.
@@ -22,8 +22,8 @@ enum CallArgument {
 }
 
 /// The pointers in a struct of the ABI. Everything else in it is copied as it is.
-struct CallRecord {
-  enum Field {
+final class CallRecord: Sendable {
+  enum Field: Sendable {
     case tensorIn
     case tensorOut
     /// A `const char *` that the plugin reads.
@@ -35,7 +35,7 @@ struct CallRecord {
     /// A `const int64_t *` with as many numbers as the field at `countOffset` says.
     case integers(countOffset: Int)
     /// An array of pointers to structs, or to tensors, as long as the field at `countOffset` says.
-    case list(of: CallArgumentBox, countOffset: Int)
+    case list(of: CallArgument, countOffset: Int)
   }
 
   let byteCount: Int
@@ -52,16 +52,6 @@ struct CallRecord {
     self.fields = fields.map { (offset(of: $0.0), $0.1) }
   }
 }
-
-/// An argument inside of a list.
-final class CallArgumentBox: Sendable {
-  let argument: CallArgument
-  init(_ argument: CallArgument) { self.argument = argument }
-}
-
-extension CallArgument: Sendable {}
-extension CallRecord: Sendable {}
-extension CallRecord.Field: Sendable {}
 
 /// Where a field of an imported struct is.
 func offset<Struct>(of path: PartialKeyPath<Struct>) -> Int {

@@ -14,7 +14,7 @@ enum HookCall: Int, CaseIterable, Sendable {
   case packedBytes, pack, unpack
 
   /// One function.
-  struct Entry: Sendable {
+  final class Entry: Sendable {
     /// Nil for those that every plugin may have.
     let hook: PluginDescriptor.Hook?
     let name: String
@@ -29,6 +29,20 @@ enum HookCall: Int, CaseIterable, Sendable {
     /// Puts a C function that makes the call in the worker in the place of the plugin's.
     /// Nil for what only the host's own code calls.
     let install: (@Sendable (inout PluginEntry) -> Void)?
+
+    fileprivate init(
+      hook: PluginDescriptor.Hook?, name: String, arguments: [CallArgument], isPure: Bool,
+      mayDecline: Bool, function: @escaping @Sendable (PluginEntry) -> UnsafeRawPointer?,
+      install: (@Sendable (inout PluginEntry) -> Void)?
+    ) {
+      self.hook = hook
+      self.name = name
+      self.arguments = arguments
+      self.isPure = isPure
+      self.mayDecline = mayDecline
+      self.function = function
+      self.install = install
+    }
   }
 
   static let entries: [Entry] = allCases.map(\.entry)
@@ -116,7 +130,7 @@ enum HookCall: Int, CaseIterable, Sendable {
 
 extension HookCall.Entry {
   /// A function of the hook's table.
-  fileprivate init<Table, Function: Sendable>(
+  fileprivate convenience init<Table, Function: Sendable>(
     _ hook: PluginDescriptor.Hook, _ name: String, _ path: KeyPath<Table, Function?>,
     _ arguments: [CallArgument], proxy: Function, isPure: Bool = true, mayDecline: Bool = false
   ) {
@@ -131,7 +145,7 @@ extension HookCall.Entry {
   }
 
   /// A function that all hooks share.
-  fileprivate init<Function: Sendable>(
+  fileprivate convenience init<Function: Sendable>(
     _ name: String, _ path: WritableKeyPath<PluginEntry, Function?> & Sendable,
     _ arguments: [CallArgument], proxy: Function, isPure: Bool = false
   ) {
@@ -145,7 +159,7 @@ extension HookCall.Entry {
 extension HookCall.Entry {
   /// A function of the table that a quantizer offers under `BH_EXT_QUANT_EXPORT`; the three of them
   /// come together.
-  fileprivate init<Function: Sendable>(
+  fileprivate convenience init<Function: Sendable>(
     _ name: String, _ path: KeyPath<bh_quant_export, Function?>, _ arguments: [CallArgument]
   ) {
     let place = offset(of: path)
@@ -198,8 +212,7 @@ extension CallRecord {
       (
         \bh_loss_io.features,
         .list(
-          of: CallArgumentBox(.record(feature)),
-          countOffset: offset(of: \bh_loss_io.n_features))
+          of: .record(feature), countOffset: offset(of: \bh_loss_io.n_features))
       ),
       (\bh_loss_io.loss_sum_out, .numberOut), (\bh_loss_io.weight_sum_out, .numberOut),
       (\bh_loss_io.grad_student_out, .tensorOut),

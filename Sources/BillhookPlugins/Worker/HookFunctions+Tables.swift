@@ -47,10 +47,16 @@ extension HookFunctions {
 }
 
 extension PluginEntry {
+  /// The plugin's functions by the number of the ``HookCall``; nil for what it does not have.
+  var functionTable: [UnsafeRawPointer?] {
+    HookCall.entries.map { [nil, functions.hook].contains($0.hook) ? $0.function(self) : nil }
+  }
+
   /// The names of the optional and hook functions that the plugin has.
   var functionNames: [String] {
-    HookCall.calls(of: functions.hook).map { HookCall.entries[$0.rawValue] }
-      .filter { $0.function(self) != nil }.map(\.name) + (validate == nil ? [] : ["validate"])
+    let table = functionTable
+    return HookCall.calls(of: functions.hook).filter { table[$0.rawValue] != nil }
+      .map { HookCall.entries[$0.rawValue].name } + (validate == nil ? [] : ["validate"])
   }
 
   /// Functions that make the calls of a plugin in a worker.

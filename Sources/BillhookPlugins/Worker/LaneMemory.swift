@@ -17,6 +17,8 @@ final class LaneMemory: @unchecked Sendable {
   private var stagingUsed = 0
   private var outgrown: [Range<Int>] = []
   private var slots: [OutputSlot] = []
+  private let reply = UnsafeMutableRawBufferPointer.allocate(
+    byteCount: Int(BH_LANE_AREA_BYTES), alignment: 8)
 
   /// - Parameter share: Tells the worker of a new block.
   init(arena: SharedArena, share: @escaping @Sendable (OutputSlot) -> Void) {
@@ -26,12 +28,21 @@ final class LaneMemory: @unchecked Sendable {
 
   deinit {
     for range in outgrown + (staging.map { [$0] } ?? []) { arena.release(range) }
+    reply.deallocate()
   }
 
   func beginCall() {
+    stagingUsed = 0
+    guard !outgrown.isEmpty else { return }
     for range in outgrown { arena.release(range) }
     outgrown = []
-    stagingUsed = 0
+  }
+
+  /// A copy of what the worker wrote, until the next one.
+  func copyReply(_ bytes: UnsafeRawPointer, byteCount: Int) -> UnsafeRawBufferPointer {
+    let count = min(byteCount, reply.count)
+    reply.baseAddress!.copyMemory(from: bytes, byteCount: count)
+    return UnsafeRawBufferPointer(rebasing: reply[..<count])
   }
 
   /// Where in the arena an input is: at its place when it is in there already, else a copy for this

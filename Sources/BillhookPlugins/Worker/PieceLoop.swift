@@ -18,7 +18,7 @@ final class PieceLoop: @unchecked Sendable {
   ///   flat, from the layer's `element_begin` on.
   init?(
     _ plugin: Plugin, _ instance: UnsafeMutableRawPointer?, _ context: CallContext,
-    _ arguments: [UInt]
+    _ arguments: UnsafeBufferPointer<UInt>
   ) {
     guard case .scorer(let table) = plugin.entry.functions, let function = table.score,
       arguments.count == 3,

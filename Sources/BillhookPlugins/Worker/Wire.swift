@@ -82,6 +82,13 @@ struct WireReader {
       decoding: UnsafeRawBufferPointer(start: place, count: Int(count)), as: UTF8.self)
   }
 
+  /// A text as C's, in memory of the call; nil for null.
+  mutating func cText(in memory: CallMemory) -> UnsafePointer<CChar>? {
+    let count = number()
+    guard count != .max, let place = take(Int(clamping: count)) else { return nil }
+    return memory.text(UnsafeRawBufferPointer(start: place, count: Int(count)))
+  }
+
   private mutating func take(_ bytes: Int) -> UnsafeRawPointer? {
     let rounded = bytes < 0 ? Int.max : (bytes + 7) & ~7
     guard bytes >= 0, bytes < 1 << 48, !failed, rounded <= area.count - position else {

@@ -54,21 +54,19 @@ extension WorkerInstance {
     let answer = place.process.transact(
       lane, .calls, requestBytes: encoder.wire.count, limits: library.settings.limits,
       isCancelled: first.plugin.observer.isCancelled)
-    guard case .reply(let bytes) = answer, !encoder.wroteOutside else {
+    guard case .reply(let reply) = answer, !encoder.wroteOutside else {
       remote.withLock { $0.callsApart = true }
       return nil
     }
-    return bytes.withUnsafeBytes { area in
-      var reader = WireReader(area)
-      var statuses: [bh_status] = []
-      for part in parts {
-        let status = Self.outcome(&reader, place.process, part.context)
-        guard !reader.failed else { return nil }
-        statuses.append(status)
-        guard status >= 0 else { break }
-      }
-      encoder.fetchOutputs()
-      return statuses
+    var reader = WireReader(reply)
+    var statuses: [bh_status] = []
+    for part in parts {
+      let status = Self.outcome(&reader, place.process, part.context)
+      guard !reader.failed else { return nil }
+      statuses.append(status)
+      guard status >= 0 else { break }
     }
+    encoder.fetchOutputs()
+    return statuses
   }
 }

@@ -18,7 +18,7 @@ final class WorkerInstance: @unchecked Sendable {
 
   struct RemoteState {
     /// The process and the instance's number in it.
-    var place: (process: WorkerProcess, generation: Int, id: Int)?
+    var place: (process: WorkerProcess, id: Int)?
     /// True when calls changed the instance, so that a new one would not be the same.
     var hasState = false
     /// True when several calls in one turn ended in another way than with an answer.
@@ -35,7 +35,7 @@ final class WorkerInstance: @unchecked Sendable {
 
   deinit {
     let place = remote.withLock { $0.place }
-    guard let place, place.process.end == nil else { return }
+    guard let place, !place.process.hasEnded else { return }
     let (lane, _) = place.process.takeLane()
     defer { place.process.giveBack(lane) }
     var wire = WireWriter(lane.request)
@@ -64,7 +64,7 @@ final class WorkerInstance: @unchecked Sendable {
     guard let instance else { return }
     let place = Unmanaged<WorkerInstance>.fromOpaque(instance).takeUnretainedValue()
       .remote.withLock { $0.place }
-    if let place, place.process.end == nil { place.process.expectCall() }
+    if let place, !place.process.hasEnded { place.process.expectCall() }
   }
 
   // MARK: - C functions
@@ -172,11 +172,11 @@ final class WorkerInstance: @unchecked Sendable {
         stream: encoder.stream, isCancelled: context.plugin.observer.isCancelled)
       let layer = context.layer?.name
       switch answer {
-      case .reply(let bytes):
+      case .reply(let reply):
         guard !encoder.wroteOutside else {
           throw .wroteOutside(plugin: descriptor.id, function: entry.name, layer: layer)
         }
-        return try finish(bytes, encoder, place.process, entry, context)
+        return try finish(reply, encoder, place.process, entry, context)
       case .timedOut:
         throw .timedOut(
           plugin: descriptor.id, function: entry.name, layer: layer,
@@ -201,23 +201,18 @@ final class WorkerInstance: @unchecked Sendable {
   }
 
   private func finish(
-    _ bytes: [UInt8], _ encoder: CallEncoder, _ process: WorkerProcess, _ entry: HookCall.Entry,
-    _ context: CallContext
+    _ reply: UnsafeRawBufferPointer, _ encoder: CallEncoder, _ process: WorkerProcess,
+    _ entry: HookCall.Entry, _ context: CallContext
   ) throws(PluginError) -> bh_status {
-    let status = bytes.withUnsafeBytes { area -> bh_status? in
-      var reader = WireReader(area)
-      let status = Self.outcome(&reader, process, context)
-      guard !reader.failed else { return nil }
-      guard status >= 0, status != BH_SKIP else { return status }
-      guard encoder.fetchAnswers(&reader) else { return nil }
-      encoder.fetchOutputs()
-      return status
-    }
-    guard let status else {
+    var reader = WireReader(reply)
+    let status = Self.outcome(&reader, process, context)
+    let isAnswered = status >= 0 && status != BH_SKIP
+    guard !reader.failed, !isAnswered || encoder.fetchAnswers(&reader) else {
       throw .crashed(
         plugin: descriptor.id, function: entry.name, layer: context.layer?.name,
         how: "its worker process gave an answer that is none")
     }
+    if isAnswered { encoder.fetchOutputs() }
     return status
   }
 
@@ -245,17 +240,20 @@ final class WorkerInstance: @unchecked Sendable {
   func connect(
     _ context: CallContext
   ) throws(PluginError) -> (process: WorkerProcess, id: Int, status: bh_status) {
+    if let place = remote.withLock({ $0.place }), !place.process.hasEnded {
+      return (place.process, place.id, BH_OK)
+    }
     let result = remote.withLock { remote -> Result<(WorkerProcess, Int, bh_status), PluginError> in
       do throws(PluginError) {
-        let (process, generation) = try library.process()
-        if let place = remote.place, place.generation == generation {
+        let process = try library.process()
+        if let place = remote.place, place.process === process {
           return .success((process, place.id, BH_OK))
         }
         guard remote.place == nil || !remote.hasState else {
           throw PluginError.lostState(plugin: descriptor.id)
         }
         let (id, status) = try make(in: process, context)
-        if status >= 0 { remote.place = (process, generation, id) }
+        if status >= 0 { remote.place = (process, id) }
         return .success((process, id, status))
       } catch {
         return .failure(error)
@@ -266,7 +264,7 @@ final class WorkerInstance: @unchecked Sendable {
   }
 
   private func validate(_ context: CallContext) throws(PluginError) -> bh_status {
-    let process = try library.process().process
+    let process = try library.process()
     let (lane, _) = process.takeLane()
     defer { process.giveBack(lane) }
     var wire = WireWriter(lane.request)
@@ -276,11 +274,9 @@ final class WorkerInstance: @unchecked Sendable {
       lane, .validate, requestBytes: wire.count, limits: library.settings.limits,
       isCancelled: context.plugin.observer.isCancelled)
     switch answer {
-    case .reply(let bytes):
-      return bytes.withUnsafeBytes { area in
-        var reader = WireReader(area)
-        return Self.outcome(&reader, process, context)
-      }
+    case .reply(let reply):
+      var reader = WireReader(reply)
+      return Self.outcome(&reader, process, context)
     case .timedOut:
       throw .timedOut(
         plugin: descriptor.id, function: "validate", layer: nil,
@@ -303,19 +299,16 @@ final class WorkerInstance: @unchecked Sendable {
       lane, .create, requestBytes: wire.count, limits: library.settings.limits,
       isCancelled: context.plugin.observer.isCancelled)
     switch answer {
-    case .reply(let bytes):
-      let made = bytes.withUnsafeBytes { area -> (id: Int, status: bh_status)? in
-        var reader = WireReader(area)
-        let status = Self.outcome(&reader, process, context)
-        let id = reader.integer()
-        return reader.failed ? nil : (id, status)
-      }
-      guard let made else {
+    case .reply(let reply):
+      var reader = WireReader(reply)
+      let status = Self.outcome(&reader, process, context)
+      let id = reader.integer()
+      guard !reader.failed else {
         throw .crashed(
           plugin: descriptor.id, function: "create", layer: nil,
           how: "its worker process gave an answer that is none")
       }
-      return made
+      return (id, status)
     case .timedOut:
       throw .timedOut(
         plugin: descriptor.id, function: "create", layer: nil,

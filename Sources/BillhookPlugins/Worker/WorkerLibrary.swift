@@ -20,7 +20,6 @@ final class WorkerLibrary: @unchecked Sendable {
     /// What the library says of itself; nil until it was asked.
     var descriptions: [PluginDescription]?
     /// Counts processes: instances of an earlier one are gone.
-    var generation = 0
     /// What its plugins logged so far.
     var logCount = 0
   }
@@ -65,22 +64,18 @@ final class WorkerLibrary: @unchecked Sendable {
   var confinement: Confinement? { state.withLock { $0.process?.confinement } }
 
   /// The running process, or a new one that has loaded the library.
-  func process() throws(PluginError) -> (process: WorkerProcess, generation: Int) {
-    let result = state.withLock { state -> Result<(WorkerProcess, Int), PluginError> in
-      if let process = state.process, process.end == nil {
-        return .success((process, state.generation))
-      }
+  func process() throws(PluginError) -> WorkerProcess {
+    let result = state.withLock { state -> Result<WorkerProcess, PluginError> in
+      if let process = state.process, !process.hasEnded { return .success(process) }
       do throws(PluginError) {
         let process = try start(&state.descriptions)
         state.process = process
-        state.generation += 1
-        return .success((process, state.generation))
+        return .success(process)
       } catch {
         return .failure(error)
       }
     }
-    let (process, generation) = try result.get()
-    return (process, generation)
+    return try result.get()
   }
 
   private func start(

@@ -83,8 +83,8 @@ extension WorkerProcess {
   }
 
   enum Answer {
-    /// The bytes of the reply, out of the worker's reach.
-    case reply([UInt8])
+    /// The bytes of the reply, out of the worker's reach, until the lane is given back.
+    case reply(UnsafeRawBufferPointer)
     case ended(End)
     case timedOut
   }
@@ -139,8 +139,7 @@ extension WorkerProcess {
       }
       // Requests for more of a stream come back here too, so that they do not stop the clock.
       guard let asked, let stream else { continue }
-      let bytes = reply(of: lane)
-      let count = bytes.withUnsafeBytes { stream.serve(asked, $0, answer: lane.request) }
+      let count = stream.serve(asked, reply(of: lane), answer: lane.request)
       header.pointee.request_bytes = UInt32(count)
       spin = Self.spinNanoseconds
       bh_lane_pass(header, BH_LANE_WORKER)
@@ -150,8 +149,9 @@ extension WorkerProcess {
   }
 
   /// What the worker left in the lane, out of its reach.
-  private func reply(of lane: Lane) -> [UInt8] {
-    [UInt8](lane.reply[..<min(Int(lane.header.pointee.reply_bytes), lane.reply.count)])
+  private func reply(of lane: Lane) -> UnsafeRawBufferPointer {
+    laneMemory[lane.index].copyReply(
+      lane.reply.baseAddress!, byteCount: Int(lane.header.pointee.reply_bytes))
   }
 
   /// How the process ended, once it is known; nil while it lives.
@@ -168,6 +168,7 @@ extension WorkerProcess {
   /// Waits until what the plugin said before its reply has been heard. A number that does not come
   /// true within a second is a lie, and is not waited for again.
   func waitForRemarks(_ count: UInt64) {
+    if count == 0 { return }
     func isHeard() -> Bool {
       state.withLock { $0.remarkCount >= count || $0.end != nil || $0.hasLied }
     }

@@ -50,6 +50,9 @@ final class WorkerProcess: @unchecked Sendable {
   private let hear: @Sendable (Remark) -> Void
   let laneMemory: [LaneMemory]
   let state: Mutex<State>
+  /// True once ``end`` is known.
+  private let ended = Atomic(false)
+  var hasEnded: Bool { ended.load(ordering: .acquiring) }
   let changed = NSCondition()
   /// Parts of a text that is still coming; used by the watching thread alone.
   private var pieces: [UInt8] = []
@@ -194,6 +197,7 @@ final class WorkerProcess: @unchecked Sendable {
       $0.end = end ?? End(exitCode: -1, signal: 0, output: "")
       $0.process = 0
     }
+    ended.store(true, ordering: .releasing)
     bh_flag_store(closedFlag, 1)
     for index in 0..<order.laneCount { bh_lane_wake(lane(index).header) }
     announce()
@@ -303,7 +307,7 @@ final class WorkerProcess: @unchecked Sendable {
   var loadingsSoFar:
     (loadings: [Int: Loading], confinement: Confinement?, end: End?, startError: Int32?)
   { state.withLock { ($0.loadings, $0.confinement, $0.end, $0.startError) } }
-  var end: End? { state.withLock { $0.end } }
+  var end: End? { hasEnded ? state.withLock { $0.end } : nil }
   var confinement: Confinement? { state.withLock { $0.confinement } }
 
   /// Asks the process to end, and kills it when it does not.

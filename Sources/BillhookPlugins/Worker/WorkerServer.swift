@@ -10,22 +10,34 @@ internal import Synchronization
 /// Safety of `@unchecked`: what changes is behind the mutexes.
 public final class WorkerServer: @unchecked Sendable {
   /// Safety of `@unchecked`: the address is the plugin's own, and is only handed back to it.
-  private struct Served: @unchecked Sendable {
-    var plugin: Plugin
-    var instance: UnsafeMutableRawPointer?
-    var seed: UInt64
+  private final class Served: @unchecked Sendable {
+    let plugin: Loaded
+    let instance: UnsafeMutableRawPointer?
+    let seed: UInt64
+
+    init(plugin: Loaded, instance: UnsafeMutableRawPointer?, seed: UInt64) {
+      self.plugin = plugin
+      self.instance = instance
+      self.seed = seed
+    }
+  }
+
+  /// Safety of `@unchecked`: the addresses are of functions of a library that stays loaded.
+  private struct Loaded: @unchecked Sendable {
+    let plugin: Plugin
+    let functions: [UnsafeRawPointer?]
   }
 
   private struct State {
-    var served: [Int: Served] = [:]
-    var instanceCount = 0
+    /// By number; nil where an instance was destroyed.
+    var served: [Served?] = []
     var blocks: [Int: UInt] = [:]
   }
 
   private let socket: Int32
   private let order: WorkerOrder
   private let control: UnsafeMutableRawPointer
-  private var plugins: [Plugin] = []
+  private var plugins: [Loaded] = []
   private let state = Mutex(State())
   private let remarkCount = Atomic<UInt64>(0)
   /// Remarks of several lanes, each sent and counted as one.
@@ -113,11 +125,14 @@ public final class WorkerServer: @unchecked Sendable {
       let first = plugins.count
       let probe = order.probes ? WorkerProcess.report(in: control) : nil
       let found = try ModuleLoader.load(library, probe: probe).enumerated().map { offset, plugin in
-        plugin.observed(by: observer(first + offset))
+        Loaded(
+          plugin: plugin.observed(by: observer(first + offset)),
+          functions: plugin.entry.functionTable)
       }
       plugins += found
       let described = found.map {
-        PluginDescription(descriptor: $0.descriptor, functions: $0.entry.functionNames)
+        PluginDescription(
+          descriptor: $0.plugin.descriptor, functions: $0.plugin.entry.functionNames)
       }
       _ = WorkerProtocol.send(.loaded, number: index, json: described, to: socket)
     } catch {
@@ -194,12 +209,7 @@ public final class WorkerServer: @unchecked Sendable {
 
   private func serve(_ lane: WorkerProcess.Lane) {
     let closed = (control + offset(of: \bh_control.closed)).assumingMemoryBound(to: UInt32.self)
-    var known: [Int: UnsafeMutableRawPointer] = [:]
-    let decoder = CallDecoder(stream: LaneStream(lane, closed: closed)) { [self] id in
-      if let start = known[id] { return start }
-      known[id] = block(id)
-      return known[id]
-    }
+    let decoder = CallDecoder(stream: LaneStream(lane, closed: closed), blocks: block)
     var spin: UInt64 = 0
     while bh_flag_load(closed) == 0 {
       let start = bh_monotonic_nanoseconds()
@@ -240,9 +250,9 @@ public final class WorkerServer: @unchecked Sendable {
     let index = request.integer()
     let seed = request.number()
     guard plugins.indices.contains(index) else { return }
-    let plugin = plugins[index]
+    let plugin = plugins[index].plugin
     let values = WireValues(&request)
-    let context = CallContext(plugin: plugin, seed: seed, layer: nil)
+    let context = CallContext(plugin: plugin, seed: seed)
     var pointer: UnsafeMutableRawPointer?
     var status = BH_E_INTERNAL
     do throws(PluginError) {
@@ -254,33 +264,40 @@ public final class WorkerServer: @unchecked Sendable {
       context.record(.init(status: status, error: error))
     }
     putOutcome(status, context, &reply)
+    let served = Served(plugin: plugins[index], instance: pointer, seed: seed)
     let id = state.withLock { state in
-      state.instanceCount += 1
-      state.served[state.instanceCount] = Served(plugin: plugin, instance: pointer, seed: seed)
-      return state.instanceCount
+      state.served.append(served)
+      return state.served.count - 1
     }
     reply.put(id)
   }
 
   private func validate(_ request: inout WireReader, _ reply: inout WireWriter) {
     let index = request.integer()
-    guard plugins.indices.contains(index), let validate = plugins[index].entry.validate else {
+    guard plugins.indices.contains(index), let validate = plugins[index].plugin.entry.validate
+    else {
       return
     }
     let values = WireValues(&request)
-    let context = CallContext(plugin: plugins[index], seed: 0, layer: nil)
+    let context = CallContext(plugin: plugins[index].plugin, seed: 0)
     putOutcome(context.enter { validate($0, values.values) }, context, &reply)
   }
 
   private func destroy(_ request: inout WireReader, _ reply: inout WireWriter) {
     let id = request.integer()
-    guard let served = state.withLock({ $0.served.removeValue(forKey: id) }) else { return }
-    let context = CallContext(plugin: served.plugin, seed: 0, layer: nil)
+    guard let served = served(id) else { return }
+    state.withLock { $0.served[id] = nil }
+    let plugin = served.plugin.plugin
+    let context = CallContext(plugin: plugin, seed: 0)
     let status = context.enter { _ in
-      served.plugin.entry.destroy(served.instance)
+      plugin.entry.destroy(served.instance)
       return BH_OK
     }
     putOutcome(status, context, &reply)
+  }
+
+  private func served(_ id: Int) -> Served? {
+    state.withLock { $0.served.indices.contains(id) ? $0.served[id] : nil }
   }
 
   @discardableResult
@@ -290,25 +307,25 @@ public final class WorkerServer: @unchecked Sendable {
     let id = request.integer()
     let number = request.integer()
     let layerIndex = request.integer()
-    guard let served = state.withLock({ $0.served[id] }),
-      HookCall.entries.indices.contains(number)
+    guard let served = served(id), HookCall.entries.indices.contains(number),
+      let function = served.plugin.functions[number]
     else { return BH_E_INVALID_ARG }
-    let entry = HookCall.entries[number]
-    guard let function = entry.function(served.plugin.entry) else { return BH_E_INVALID_ARG }
-    let arguments = entry.arguments.map { decoder.argument($0, &request) }
-    // Only the index matters here: it is the key of random numbers.
-    let layer =
-      layerIndex < 0
-      ? nil
-      : LayerContext(
-        role: .weight, index: layerIndex, name: "", op: "", outAxis: -1, inAxis: -1, groups: 1)
-    let context = CallContext(plugin: served.plugin, seed: served.seed, layer: layer)
-    let status =
-      number == HookCall.scorePieces.rawValue
-      ? PieceLoop(served.plugin, served.instance, context, arguments)?.run() ?? BH_E_INVALID_ARG
-      : context.enter {
-        callFunction(function, served.instance, UnsafeMutableRawPointer($0), arguments)
+    let plugin = served.plugin.plugin
+    // Nobody asks here for the layer's name.
+    let context = CallContext(
+      plugin: plugin, seed: served.seed, layer: layerIndex < 0 ? nil : (layerIndex, ""))
+    let kinds = HookCall.entries[number].arguments
+    let status = withUnsafeTemporaryAllocation(of: UInt.self, capacity: kinds.count) { arguments in
+      for (index, kind) in kinds.enumerated() {
+        arguments[index] = decoder.argument(kind, &request)
       }
+      let arguments = UnsafeBufferPointer(arguments)
+      return number == HookCall.scorePieces.rawValue
+        ? PieceLoop(plugin, served.instance, context, arguments)?.run() ?? BH_E_INVALID_ARG
+        : context.enter {
+          callFunction(function, served.instance, UnsafeMutableRawPointer($0), arguments)
+        }
+    }
     putOutcome(status, context, &reply)
     decoder.putAnswers(&reply)
     return status
@@ -333,7 +350,7 @@ public final class WorkerServer: @unchecked Sendable {
 /// the same way on the machines that Billhook runs on.
 private func callFunction(
   _ function: UnsafeRawPointer, _ instance: UnsafeMutableRawPointer?,
-  _ call: UnsafeMutableRawPointer, _ a: [UInt]
+  _ call: UnsafeMutableRawPointer, _ a: UnsafeBufferPointer<UInt>
 ) -> bh_status {
   typealias P = UnsafeMutableRawPointer?
   typealias F0 = @convention(c) (P, P) -> bh_status
