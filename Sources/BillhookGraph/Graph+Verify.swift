@@ -79,6 +79,19 @@ extension Graph {
     }
   }
 
+  /// The graph as it is when its nodes can be computed in their order, else with them sorted.
+  ///
+  /// ONNX asks for sorted nodes, but converters exist that add theirs at the end. What cannot be
+  /// sorted stays as it is: ``verify()`` says why.
+  public func inOrderOfComputation() -> Graph {
+    var later = Set(nodes.flatMap(\.outputs)).subtracting([""])
+    for node in nodes {
+      guard later.isDisjoint(with: node.reads) else { return (try? sortedTopologically()) ?? self }
+      later.subtract(node.outputs)
+    }
+    return self
+  }
+
   /// The same graph with its nodes in an order in which they can be computed.
   ///
   /// Nodes keep their order where they can.

@@ -37,6 +37,18 @@ internal import Testing
     return graph
   }
 
+  @Test func `nodes that cannot be computed in their order are sorted`() throws {
+    let nodes = [
+      Node("Add", name: "last", inputs: ["a", "b"], outputs: ["y"]),
+      Node("Relu", name: "b", inputs: ["a"], outputs: ["b"]),
+      Node("Relu", name: "a", inputs: ["x"], outputs: ["a"]),
+    ]
+    let bytes = try ONNXFile.encode(.testing(inputs: ["x": ["N"]], nodes))
+    let read = try ONNXFile.decode(bytes, name: "net")
+    #expect(read.nodes.map(\.name) == ["a", "b", "last"])
+    try read.verify()
+  }
+
   @Test func `what is written is read again`() throws {
     let folder = TemporaryFolder()
     let graph = Self.sample()

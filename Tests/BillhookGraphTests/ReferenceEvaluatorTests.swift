@@ -161,6 +161,15 @@ import Testing
     #expect(y.floats() == [10, 20, 10, 15])
   }
 
+  @Test func `one scale and one zero point may be a scalar and a vector`() throws {
+    let x = Tensor([10, 20] as [Int8])
+    let zero = Tensor([4] as [Int8])
+    for (s, z) in [(vector(2), zero.reshaped([])), (vector(2).reshaped([]), zero)] {
+      #expect(try run("DequantizeLinear", x, ["s": s, "z": z]).floats() == [12, 32])
+      #expect(try run("QuantizeLinear", vector(12, 32), ["s": s, "z": z]) == x)
+    }
+  }
+
   @Test func `constants come in every form`() throws {
     let forms: [(String, Attribute, Tensor)] = [
       ("value", .tensor(Initializer(Tensor([1, 2] as [Int32]))), Tensor([1, 2] as [Int32])),

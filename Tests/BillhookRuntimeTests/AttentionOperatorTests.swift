@@ -207,6 +207,32 @@ struct AttentionNode: CustomStringConvertible, Sendable {
     for (a, b) in zip(gradients[0], gradients[1]) { #expect(abs(a - b) <= 1e-5) }
   }
 
+  /// As in an export with free sizes, where heads are what is left of the others.
+  @Test func `the number of heads may be known at run time alone`() throws {
+    func graph(_ shape: [Dimension]) -> Graph {
+      .testing(
+        inputs: ["q": shape, "k": shape, "v": shape],
+        [
+          Node("Attention", name: "node", inputs: ["q", "k", "v"], outputs: ["a"]),
+          Node(
+            "Transpose", name: "turn", inputs: ["a"], outputs: ["y"],
+            attributes: ["perm": .ints([0, 2, 1, 3])]),
+        ], opset: 23)
+    }
+    let feeds = ["q", "k", "v"].reduce(into: [:]) { feeds, name in
+      feeds[name] = Tensor.seeded([2, 3, 5, 6], seed: 1, name)
+    }
+    let free = graph(["N", "H", "T", 6])
+    #expect(try free.inferTypes()["y"]?.shape == ["N", "T", "H", 6])
+    let expected = try InferenceSession(graph([2, 3, 5, 6])).run(feeds)
+    #expect(try InferenceSession(free).run(feeds) == expected)
+    // Nothing is known of the channels of queries, keys and values that lie side by side.
+    var flat = graph(["N", "T", "C"])
+    flat.nodes[0].attributes = ["q_num_heads": .int(3), "kv_num_heads": .int(3)]
+    flat.nodes[1].attributes = ["perm": .ints([0, 2, 1])]
+    #expect(try flat.inferTypes()["y"]?.shape == [.symbolic("N"), .symbolic(""), .symbolic("T")])
+  }
+
   @Test func `training through Attention gives the gradients of its parts`() throws {
     // No mask and no cap: the same as two products around a Softmax.
     func graph(_ nodes: [Node]) -> Graph {

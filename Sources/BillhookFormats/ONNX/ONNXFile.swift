@@ -10,7 +10,8 @@ internal import SwiftProtobuf
 /// What ``Graph`` does not model (unknown fields, annotations, denotations, functions without calls)
 /// travels through it as opaque bytes: each protobuf message loses the fields that are modelled and
 /// the rest is kept, to be completed again by encoding. Reading, writing and reading again gives
-/// the same graph; tensors are always written as raw bytes.
+/// the same graph; tensors are always written as raw bytes. Nodes in an order in which they cannot be
+/// computed are sorted.
 ///
 /// A model is read as a whole: what happens to its file later changes nothing. Tensors whose bytes
 /// lie in files beside the model are read from there, mapped rather than copied,
@@ -41,11 +42,13 @@ public enum ONNXFile {
       guard let outline = ONNXOutline(of: bytes) else {
         let model: Onnx_ModelProto = try message(bytes, of: bytes, name: name)
         return try ONNXDecoder(path: name, external: external, weights: nil).graph(model)
+          .inOrderOfComputation()
       }
       let model: Onnx_ModelProto = try outline.bytes.withRawBytes { (raw) throws(FormatError) in
         try message(raw, of: bytes, name: name)
       }
       return try ONNXDecoder(path: name, external: external, weights: storage).graph(model)
+        .inOrderOfComputation()
     }
   }
 

@@ -18,13 +18,12 @@ extension OperatorDefinition {
       .int("right_window_size"),
     ],
     infer: { (context) throws(GraphError) in
-      let shape = try AttentionShape(context)
-      let type = try context.type(0).elementType
-      return [
-        ValueType(type, shape.output), ValueType(try context.type(1).elementType, shape.presentKey),
-        ValueType(try context.type(2).elementType, shape.presentValue),
-        ValueType(type, shape.products),
+      let types = [
+        try context.floatingPoint(0), try context.floatingPoint(1), try context.floatingPoint(2),
       ]
+      let shapes =
+        try AttentionShape(ifKnown: context)?.outputs ?? AttentionShape.outputs(ofUnknown: types)
+      return zip([0, 1, 2, 0], shapes).map { ValueType(types[$0].elementType, $1) }
     },
     evaluate: evaluateAttention)
 
@@ -45,6 +44,14 @@ struct AttentionShape {
   let valueSize: Int
 
   init(_ context: NodeContext) throws(GraphError) {
+    guard let shape = try AttentionShape(ifKnown: context) else {
+      throw context.wrongShape(0, expected: "fixed numbers of heads and channels")
+    }
+    self = shape
+  }
+
+  /// Nil as long as the numbers of heads or channels follow from sizes that are not known yet.
+  init?(ifKnown context: NodeContext) throws(GraphError) {
     let query = try context.floatingPoint(0).shape
     let key = try context.floatingPoint(1).shape
     let value = try context.floatingPoint(2).shape
@@ -57,9 +64,7 @@ struct AttentionShape {
       let lastValue = value.last?.size,
       let queryHeads = isFlat ? statedQueries : query[1].size,
       let keyHeads = isFlat ? statedKeys : key[1].size
-    else {
-      throw context.wrongShape(0, expected: "fixed numbers of heads and channels")
-    }
+    else { return nil }
     guard queryHeads > 0, keyHeads > 0, queryHeads % keyHeads == 0,
       !isFlat || (last % queryHeads == 0 && lastKey % keyHeads == 0 && lastValue % keyHeads == 0)
     else {
@@ -106,14 +111,32 @@ struct AttentionShape {
     }
   }
 
-  var output: [Dimension] {
+  /// Of the outputs, in their order.
+  var outputs: [[Dimension]] { [output, presentKey, presentValue, products] }
+
+  /// The same as far as it is known without the numbers of heads or channels.
+  ///
+  /// - Parameter types: Of queries, keys and values.
+  static func outputs(ofUnknown types: [ValueType]) -> [[Dimension]] {
+    let (query, key, value) = (types[0].shape, types[1].shape, types[2].shape)
+    let any = Dimension.symbolic("")
+    let isFlat = query.count == 3
+    let heads = isFlat ? any : key[1]
+    return [
+      query.dropLast() + [isFlat ? any : value[3]], [query[0], heads, any, isFlat ? any : key[3]],
+      [query[0], heads, any, isFlat ? any : value[3]],
+      [query[0], isFlat ? any : query[1], isFlat ? query[1] : query[2], any],
+    ]
+  }
+
+  private var output: [Dimension] {
     isFlat
       ? [batch, queries, .fixed(queryHeads * valueSize)]
       : [batch, .fixed(queryHeads), queries, .fixed(valueSize)]
   }
-  var presentKey: [Dimension] { [batch, .fixed(keyHeads), total, .fixed(keySize)] }
-  var presentValue: [Dimension] { [batch, .fixed(keyHeads), total, .fixed(valueSize)] }
-  var products: [Dimension] { [batch, .fixed(queryHeads), queries, total] }
+  private var presentKey: [Dimension] { [batch, .fixed(keyHeads), total, .fixed(keySize)] }
+  private var presentValue: [Dimension] { [batch, .fixed(keyHeads), total, .fixed(valueSize)] }
+  private var products: [Dimension] { [batch, .fixed(queryHeads), queries, total] }
 }
 
 @Sendable private func evaluateAttention(

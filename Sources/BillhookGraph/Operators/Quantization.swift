@@ -106,10 +106,12 @@ private func checkQuantization(_ context: NodeContext, _ input: ValueType) throw
   let scale = try context.floatingPoint(1)
   if context.optionalType(2) != nil {
     let zeroPoint = try context.type(2)
+    // Exporters mix scalars and vectors of one element, and runtimes take both.
+    let isOne = [scale, zeroPoint].allSatisfy { $0.shape.isEmpty || $0.shape == [1] }
     let isSame =
       zeroPoint.shape.count == scale.shape.count
       && zip(zeroPoint.shape, scale.shape).allSatisfy { !$0.contradicts($1) }
-    guard isSame else { throw context.incompatible(1, 2, expected: "the same shape") }
+    guard isOne || isSame else { throw context.incompatible(1, 2, expected: "the same shape") }
   }
   let rank = input.shape.count
   if block != 0 {
