@@ -12,9 +12,11 @@ extension Graph {
   ///   - keepingDequantizedWeights: Leaves a DequantizeLinear of constants alone, so that the
   ///     integers stay small and can be computed with. True by default.
   ///   - binding: Sizes for symbols, as in ``inferTypes(binding:)``.
+  ///   - kept: Values that stay initializers even if nothing reads them any more.
   /// - Throws: ``GraphError`` when a node is wrong.
   public func foldingConstants(
-    keepingDequantizedWeights: Bool = true, binding: [String: Int] = [:]
+    keepingDequantizedWeights: Bool = true, binding: [String: Int] = [:],
+    keeping kept: Set<String> = []
   ) throws(GraphError) -> Graph {
     let scope = try inferScope(binding: binding)
     var result = self
@@ -40,7 +42,7 @@ extension Graph {
         result.initializers[output] = Initializer(tensor)
       }
     }
-    let read = Set(result.nodes.flatMap(\.reads)).union(outputs.map(\.name))
+    let read = Set(result.nodes.flatMap(\.reads)).union(outputs.map(\.name)).union(kept)
     let wasRead = Set(nodes.flatMap(\.reads))
     // What nothing read before is the file's own affair.
     result.initializers = result.initializers.filter { name, _ in

@@ -149,7 +149,9 @@ int32_t bh_plan::add_value(Kind kind, const Dims &dims, const memory::desc &layo
 int32_t bh_plan::add_view(int32_t of, const Dims &dims, const memory::desc &layout) {
   const int32_t root = at(of).root;
   const Kind kind = at(of).kind;
-  const int32_t view = add_value(kind, dims, layout);
+  // Equal layouts can differ in the steps of axes of one element; see bh_plan_binary.
+  const memory::desc plain = plain_layout(dims, layout.data_type());
+  const int32_t view = add_value(kind, dims, layout == plain ? plain : layout);
   values[view].root = root;
   return view;
 }

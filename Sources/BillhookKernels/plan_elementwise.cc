@@ -166,6 +166,57 @@ int32_t add_linear(bh_plan *plan, const Binary &operation, int32_t a, int32_t b,
   }
 }
 
+bool has_channels_of(bh_plan *plan, int32_t value, const Dims &dims) {
+  return dims.size() > 1 && plan->at(value).dims[1] == dims[1];
+}
+
+// A layout with as many channels in a block as the other value has; plain where that has none.
+memory::desc blocked_like(const Value &other, const Dims &dims) {
+  using tag = memory::format_tag;
+  const int64_t block = interleaved_channels(other);
+  const tag tags[][3] = {{tag::nCw8c, tag::nChw8c, tag::nCdhw8c},
+                         {tag::nCw16c, tag::nChw16c, tag::nCdhw16c}};
+  if ((block != 8 && block != 16) || dims.size() < 3 || dims.size() > 5)
+    return plain_layout(dims, memory::data_type::f32);
+  return memory::desc(dims, memory::data_type::f32, tags[block / 16][dims.size() - 3]);
+}
+
+// Our own kernel, on plain values.
+int32_t add_broadcast(bh_plan *plan, const Binary &operation, int32_t kind, int32_t a, int32_t b,
+                      const Dims &dims) {
+  bh_broadcast form{kind, static_cast<int32_t>(std::max<size_t>(dims.size(), 1)), {1}, {0}, {0}};
+  std::copy(dims.begin(), dims.end(), form.dims);
+  const auto steps = [&](int32_t value, int64_t *result) {
+    const Dims own = with_rank(plan->at(value).dims, dims.size());
+    int64_t step = 1;
+    for (size_t i = dims.size(); i-- > 0;) {
+      result[i] = own[i] == 1 ? 0 : step;
+      step *= own[i];
+    }
+  };
+  a = plan->plain(a);
+  b = plan->plain(b);
+  steps(a, form.a_steps);
+  steps(b, form.b_steps);
+  const int32_t y = plan->add_intermediate(dims, plain_layout(dims, memory::data_type::f32));
+  const auto at = [=](int32_t value) { return static_cast<float *>(plan->data(value)); };
+  plan->add_call(
+      operation.name, {a, b}, {y}, [=] { bh_broadcast_f32(&form, at(a), at(b), at(y)); },
+      plan->at(a).dims == dims ? a : BH_PLAN_NONE);
+  return y;
+}
+
+template <class Forward>
+int32_t add_softmax(bh_plan *plan, const char *name, int32_t x, int32_t axis) {
+  if (plan->unflattened(x) != x) x = plan->plain(x);
+  const auto layout = plan->at(x).layout;
+  typename Forward::primitive_desc description({prop_kind::forward_training, layout, axis},
+                                               engine());
+  const int32_t y = plan->add_intermediate(plan->at(x).dims, layout);
+  plan->add_primitive(name, Forward(description), {{DNNL_ARG_SRC, x}}, {{DNNL_ARG_DST, y}}, x);
+  return y;
+}
+
 }  // namespace
 
 extern "C" {
@@ -209,15 +260,9 @@ int32_t bh_plan_binary(bh_plan *plan, int32_t a, int32_t b, int32_t kind, int32_
     if (linear != BH_PLAN_NONE) return linear;
     if (plan->unflattened(a) != a) a = plan->plain(a);
     if (plan->unflattened(b) != b) b = plan->plain(b);
-    // Only the second operand may be broadcast.
+    // Of oneDNN's operands only the second may be spread.
     if (operation.commutes && plan->at(a).dims != dims) std::swap(a, b);
-    if (plan->at(a).dims != dims) {
-      const auto layout = plain_layout(dims, memory::data_type::f32);
-      const int32_t zeros = plan->add_value(Kind::constant, dims, layout);
-      plan->values[zeros].own = std::make_shared<Buffer>(layout.get_size());
-      a = bh_plan_binary(plan, zeros, a, BH_BINARY_ADD, rank, out_dims);
-      if (a < 0) throw PlanFailure(std::string(plan->error));
-    }
+    if (plan->at(a).dims != dims) return add_broadcast(plan, operation, kind, a, b, dims);
     if (plan->at(b).dims == dims) {
       b = plan->in_layout(b, plan->at(a).layout);
     } else {
@@ -228,6 +273,15 @@ int32_t bh_plan_binary(bh_plan *plan, int32_t a, int32_t b, int32_t kind, int32_
     // 2.6's binary kernels, which then read the second operand from wrong places.
     const auto second = plan->at(b).layout == layout ? layout : plan->at(b).layout;
     dnnl::binary::primitive_desc description({operation.kind, layout, second, layout}, engine());
+    const auto is_slow = [&] {
+      return std::string(description.impl_info_str()).rfind("ref", 0) == 0;
+    };
+    if (is_slow() && plan->at(b).dims != dims && has_channels_of(plan, b, dims)) {
+      // Convolutions with groups may make blocks of 8 channels where others make blocks of 16.
+      b = plan->in_layout(b, blocked_like(plan->at(a), plan->at(b).dims));
+      description = {{operation.kind, layout, plan->at(b).layout, layout}, engine()};
+    }
+    if (is_slow()) return add_broadcast(plan, operation, kind, a, b, dims);
     const int32_t y = plan->add_intermediate(dims, layout);
     plan->add_primitive(operation.name, dnnl::binary(description),
                         {{DNNL_ARG_SRC_0, a}, {DNNL_ARG_SRC_1, b}}, {{DNNL_ARG_DST, y}}, a);
@@ -235,17 +289,31 @@ int32_t bh_plan_binary(bh_plan *plan, int32_t a, int32_t b, int32_t kind, int32_
   });
 }
 
-int32_t bh_plan_softmax(bh_plan *plan, int32_t x, int32_t axis) {
+int32_t bh_plan_prelu(bh_plan *plan, int32_t x, int32_t slope) {
   return plan->guarded([&] {
     if (plan->unflattened(x) != x) x = plan->plain(x);
+    const Dims dims = with_rank(plan->at(slope).dims, plan->at(x).dims.size());
+    slope = plan->with_dims(plan->plain(slope), dims);
     const auto layout = plan->at(x).layout;
-    dnnl::softmax_forward::primitive_desc description({prop_kind::forward_training, layout, axis},
-                                                      engine());
+    const memory::desc any(dims, memory::data_type::f32, memory::format_tag::any);
+    dnnl::prelu_forward::primitive_desc description({prop_kind::forward_inference, layout, any},
+                                                    engine());
+    const int32_t factors = plan->in_layout(slope, description.weights_desc());
     const int32_t y = plan->add_intermediate(plan->at(x).dims, layout);
-    plan->add_primitive("Softmax", dnnl::softmax_forward(description), {{DNNL_ARG_SRC, x}},
-                        {{DNNL_ARG_DST, y}}, x);
+    plan->add_primitive("PRelu", dnnl::prelu_forward(description),
+                        {{DNNL_ARG_SRC, x}, {DNNL_ARG_WEIGHTS, factors}}, {{DNNL_ARG_DST, y}}, x);
     return y;
   });
+}
+
+int32_t bh_plan_softmax(bh_plan *plan, int32_t x, int32_t axis) {
+  return plan->guarded(
+      [&] { return add_softmax<dnnl::softmax_forward>(plan, "Softmax", x, axis); });
+}
+
+int32_t bh_plan_log_softmax(bh_plan *plan, int32_t x, int32_t axis) {
+  return plan->guarded(
+      [&] { return add_softmax<dnnl::logsoftmax_forward>(plan, "LogSoftmax", x, axis); });
 }
 
 }  // extern "C"

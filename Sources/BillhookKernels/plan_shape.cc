@@ -80,10 +80,7 @@ int32_t bh_plan_slice(bh_plan *plan, int32_t x, const int64_t *begin, const int6
     const auto rank = static_cast<int32_t>(plan->at(x).dims.size());
     const Dims size = dims_of(rank, dims), start(begin, begin + rank);
     const auto part = plan->at(x).layout.submemory_desc(size, start);
-    const auto plain = plain_layout(size, part.data_type());
-    // Equal layouts can differ in the steps of axes of one element; see bh_plan_binary.
-    if (part == plain) return plan->add_view(x, size, plain);
-    return plan->in_layout(plan->add_view(x, size, part), plain);
+    return plan->in_layout(plan->add_view(x, size, part), plain_layout(size, part.data_type()));
   });
 }
 

@@ -16,6 +16,8 @@ public final class InferencePlan {
   private let outputs: [(name: String, slot: Int)]
   private let steps: [PlacedPiece]
   private let observed: Set<String>
+  /// Observed values that follow from constants, or from the sizes that the plan is for.
+  private let observedConstants: [(name: String, tensor: Tensor)]
   /// What every run starts with: the inputs' slots first, then constants where pieces read them.
   private let initialValues: [Tensor?]
 
@@ -34,6 +36,7 @@ public final class InferencePlan {
     guard batchSize >= 1 else { throw .batchSizeNotPositive(batchSize) }
     do {
       try graph.verify()
+      graph = try graph.inKernelTypes()
     } catch {
       throw .graph(error)
     }
@@ -49,6 +52,7 @@ public final class InferencePlan {
   ) throws(RuntimeError) {
     do {
       try graph.verify()
+      graph = try graph.inKernelTypes()
     } catch {
       throw .graph(error)
     }
@@ -76,9 +80,13 @@ public final class InferencePlan {
     do {
       let binding = source.binding(batchSize: batchSize)
       let folded = try source.inliningKnownBranches(binding: binding)
-        .foldingConstants(binding: binding)
+        .foldingConstants(binding: binding, keeping: observed)
       graph = folded.foldingBatchNorms(keeping: observed).graph
       types = try graph.inferTypes(binding: binding)
+      if let changed = graph.writingEinsumsAsProducts(types) {
+        graph = changed
+        types = try graph.inferTypes(binding: binding)
+      }
       if let changed = graph.withFloatOperands(types, mode: .inference) {
         graph = changed
         types = try graph.inferTypes(binding: binding)
@@ -107,8 +115,9 @@ public final class InferencePlan {
     outputs = graph.outputs.map { ($0.name, slots.slot($0.name)) }
     initialValues = slots.initialValues
     let made = Set(inputs.map(\.name)).union(graph.nodes.flatMap(\.outputs))
-    if let missing = observed.subtracting(made).sorted().first {
-      throw .unknownValue(name: missing)
+    observedConstants = try observed.subtracting(made).sorted().map { name throws(RuntimeError) in
+      guard let constant = graph.initializers[name] else { throw .unknownValue(name: name) }
+      return (name, constant.tensor)
     }
   }
 
@@ -138,6 +147,7 @@ public final class InferencePlan {
     var values = initialValues
     for (slot, tensor) in given.enumerated() { values[slot] = tensor }
     if let observe {
+      for (name, tensor) in observedConstants { try observe(name, tensor) }
       for (input, tensor) in zip(inputs, given) where observed.contains(input.name) {
         try observe(input.name, tensor)
       }
@@ -181,8 +191,9 @@ public final class InferencePlan {
   }
 
   /// The operators that kernels run; all others are computed on the host.
-  public static let kernelOperators: [String] = ForwardRules.table.keys
-    .filter { $0 != PatternSearch.attention }.sorted()
+  public static let kernelOperators: [String] =
+    // An Einsum is written with others.
+    (ForwardRules.table.keys.filter { $0 != PatternSearch.attention } + ["Einsum"]).sorted()
 
   /// Bytes of intermediate values in the compiled regions, shared by their lifetimes.
   public var arenaBytes: Int { steps.reduce(0) { $0 + $1.piece.arenaBytes } }

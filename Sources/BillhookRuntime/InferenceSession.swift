@@ -25,10 +25,10 @@ public final class InferenceSession {
   ) throws(RuntimeError) {
     do {
       try graph.verify()
+      self.init(try graph.inKernelTypes(), observed: observed, isRest: false)
     } catch {
       throw .graph(error)
     }
-    self.init(graph, observed: observed, isRest: false)
   }
 
   convenience init(rest: Graph, observed: Set<String>) {
@@ -88,6 +88,14 @@ public final class InferenceSession {
 }
 
 extension Graph {
+  /// The graph with float16 and bfloat16 weights, and what lies between, in float32, for which there
+  /// are kernels. Inputs and outputs keep their types; a network in float64 stays as it is.
+  func inKernelTypes() throws(GraphError) -> Graph {
+    let types = otherWeightTypes
+    guard !types.isEmpty, !types.contains(.float64) else { return self }
+    return try inFloat32().castingInputsAndOutputs(as: self)
+  }
+
   /// Tensors for all inputs, in their order.
   ///
   /// - Throws: ``RuntimeError/unknownInput(name:expected:)``,

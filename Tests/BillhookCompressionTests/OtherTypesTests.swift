@@ -57,6 +57,23 @@ import Testing
     #expect(abs(before.top1 - after.top1) <= 0.1)
   }
 
+  @Test(arguments: [ElementType.float16, .bfloat16])
+  func `a network of narrow floats runs in kernels`(type: ElementType) throws {
+    let graph = Graph.smallChain().stored(as: type)
+    let plan = try InferencePlan(graph, batchSize: 3)
+    #expect(plan.operations.contains { $0.hasPrefix("Conv") })
+    #expect(plan.operations.contains("Dense"))
+    let x = Tensor.seeded([3, 1, 4, 4], seed: 4, "x").converted(to: type)
+    let found = try plan.run(["x": x]).values.first!
+    let expected = try ReferenceEvaluator.run(graph, ["x": x])[graph.outputs[0].name]!
+    #expect(found.elementType == type && expected.elementType == type)
+    let precision: Float = type == .float16 ? 0x1p-9 : 0x1p-6
+    for (a, b) in zip(found.floats(), expected.floats()) {
+      #expect(abs(a - b) <= precision * max(1, abs(b)))
+    }
+    #expect(try InferenceSession(graph).run(["x": x])[graph.outputs[0].name] == found)
+  }
+
   @Test func `training in float16 ends with float32's weights, rounded`() throws {
     let data = try smallImages(60)
     // Weights that float16 holds exactly, so that both trainings start alike.

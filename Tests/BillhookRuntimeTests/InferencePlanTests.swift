@@ -79,6 +79,95 @@ import Testing
     #expect(order == ["x", "c", "r", "f", "y"])
   }
 
+  @Test func `what follows from constants can be observed too`() throws {
+    let graph = Graph.testing(
+      inputs: ["x": ["N", 4]],
+      [
+        Node("Exp", name: "made", inputs: ["raw"], outputs: ["factor"]),
+        Node("Neg", name: "unread", inputs: ["factor"], outputs: ["spare"]),
+        Node("Shape", name: "size", inputs: ["x"], outputs: ["s"]),
+        Node("ConstantOfShape", name: "zeros", inputs: ["s"], outputs: ["z"]),
+        Node("Mul", name: "scale", inputs: ["x", "factor"], outputs: ["m"]),
+        Node("Add", name: "add", inputs: ["m", "z"], outputs: ["y"]),
+      ], ["raw": .seeded([4], seed: 2)])
+    let feeds = ["x": Tensor.seeded([2, 4], seed: 1)]
+    let expected = try ReferenceEvaluator.run(graph, feeds)
+    let plan = try InferencePlan(graph, batchSize: 2, observed: ["factor", "spare", "z", "m"])
+    for _ in 0..<2 {
+      var found: [String: Tensor] = [:]
+      _ = try plan.run(feeds) { name, value in found[name] = value }
+      #expect(found.keys.sorted() == ["factor", "m", "spare", "z"])
+      for (name, value) in found { #expect(value == expected[name], "\(name)") }
+    }
+  }
+
+  private static func einsum(
+    _ equation: String, _ a: [Int], _ b: [Int]
+  ) -> (Graph, feeds: [String: Tensor]) {
+    let node = Node(
+      "Einsum", name: "sum", inputs: ["a", "b"], outputs: ["y"],
+      attributes: ["equation": .string(Array(equation.utf8))])
+    let graph = Graph.testing(
+      inputs: ["a": a.map { .fixed($0) }, "b": b.map { .fixed($0) }], [node])
+    return (
+      graph, ["a": Tensor.seeded(a, seed: 1, "a"), "b": Tensor.seeded(b, seed: 2, "b")]
+    )
+  }
+
+  @Test(arguments: [
+    ("bhie,bhje->bhij", [2, 3, 5, 4], [2, 3, 7, 4]), ("bsd,dhk->bshk", [2, 5, 4], [4, 3, 6]),
+    ("ij,jk", [3, 4], [4, 5]), ("i,j->ij", [3], [4]),
+    ("bhqk,bkhd->bqhd", [2, 3, 5, 4], [2, 4, 3, 6]), ("...ij,...jk->...ik", [2, 3, 4], [2, 4, 5]),
+    ("bi,bi->ib", [3, 4], [3, 4]), ("ab,cd->dcba", [2, 3], [4, 5]),
+  ])
+  func `an Einsum of two operands runs in kernels`(
+    equation: String, a: [Int], b: [Int]
+  ) throws {
+    let (graph, feeds) = Self.einsum(equation, a, b)
+    let plan = try InferencePlan(graph, batchSize: 1)
+    #expect(!plan.operations.contains { $0.hasSuffix("on the host") })
+    let expected = try ReferenceEvaluator.run(graph, feeds)["y"]!
+    let found = try plan.run(feeds)["y"]!
+    #expect(found.shape == expected.shape)
+    for (x, y) in zip(found.floats(), expected.floats()) { #expect(abs(x - y) <= 1e-5) }
+  }
+
+  @Test(arguments: [
+    ("i,i->", [5], [5]), ("ii,ij->ij", [3, 3], [3, 4]), ("ij,jk->j", [3, 4], [4, 5]),
+    ("...i,...i->...", [2, 3], [1, 3]),
+  ])
+  func `an Einsum that is no product of matrices is computed all the same`(
+    equation: String, a: [Int], b: [Int]
+  ) throws {
+    let (graph, feeds) = Self.einsum(equation, a, b)
+    let expected = try ReferenceEvaluator.run(graph, feeds)["y"]!
+    let found = try InferencePlan(graph, batchSize: 1).run(feeds)["y"]!
+    #expect(found.shape == expected.shape)
+    for (x, y) in zip(found.floats(), expected.floats()) { #expect(abs(x - y) <= 1e-5) }
+  }
+
+  /// A transpose that moves axes of one element alone is a view of what it reads.
+  @Test(arguments: [[0, 2, 1, 3], [2, 1, 0, 3], [3, 0, 1, 2]], ["Mul", "Add", "Sub", "Div"])
+  func `a transpose of axes of one element is read right`(order: [Int], op: String) throws {
+    let x: [Dimension] = order[3] == 3 ? [1, 1, 4, 16] : [1, 1, 1, 16]
+    var graph = Graph.testing(
+      inputs: ["x": x, "c": [1, 1, 1, 16]],
+      [
+        Node(
+          "Transpose", name: "t", inputs: ["x"], outputs: ["xt"], attributes: ["perm": .ints(order)]
+        ),
+        Node(op, name: "op", inputs: ["xt", "c"], outputs: ["y"]),
+        Node(op, name: "back", inputs: ["c", "xt"], outputs: ["z"]),
+      ])
+    graph.outputs.append(ValueInfo("z", .float32, shape: nil))
+    let feeds = [
+      "x": Tensor.seeded(x.map { $0.size! }, seed: 1), "c": Tensor.seeded([1, 1, 1, 16], seed: 2),
+    ]
+    let expected = try ReferenceEvaluator.run(graph, feeds)
+    let found = try InferencePlan(graph, batchSize: 1).run(feeds)
+    for name in ["y", "z"] { #expect(found[name] == expected[name], "\(name)") }
+  }
+
   @Test func `convolution, batch norm, ReLU and pooling become one operation`() throws {
     let plan = try InferencePlan(OperatorGraph.fused[0].graph, batchSize: 16)
     #expect(plan.operations.filter { $0 != "Reorder" } == ["ConvMaxPool", "Dense"])

@@ -129,6 +129,36 @@ struct OperatorGraph: CustomStringConvertible, Sendable {
       "padded"),
     unary("GlobalAveragePool", ["N", 5, 6, 7]),
     unary("Softmax", ["N", 7], ["axis": .int(-1)]),
+    unary("LogSoftmax", ["N", 7, 3], ["axis": .int(1)]),
+    unary("LogSoftmax", ["N", 3, 4], ["axis": .int(1)], "of opset 11", opset: 11),
+    unary("Selu", ["N", 33]), unary("Selu", ["N", 9], ["alpha": .float(2), "gamma": .float(0.5)]),
+    unary("Celu", ["N", 33]), unary("Celu", ["N", 9], ["alpha": .float(0.25)], "narrow"),
+    OperatorGraph(
+      "PRelu of channels", .testing("PRelu", ["N", 5, 6, 7], ["s": .seeded([5, 1, 1], seed: 6)])),
+    OperatorGraph("PRelu of a row", .testing("PRelu", ["N", 9], ["s": .seeded([9], seed: 6)])),
+    OperatorGraph(
+      "PRelu behind a Conv",
+      .testing(
+        inputs: ["x": ["N", 3, 8, 8]],
+        [
+          Node("Conv", name: "c", inputs: ["x", "w"], outputs: ["c"]),
+          Node("PRelu", name: "p", inputs: ["c", "s"], outputs: ["y"]),
+        ], ["w": .seeded([5, 3, 3, 3], seed: 6, "w"), "s": .seeded([5, 1, 1], seed: 6, "s")])),
+    OperatorGraph(
+      "Add over a middle axis",
+      .testing("Add", ["N", 4, 3, 7, 7], ["b": .seeded([1, 4, 1, 7, 7], seed: 6)])),
+    OperatorGraph(
+      "Div of a row by a column",
+      .testing(
+        inputs: ["x": ["N", 1, 6]],
+        [
+          Node("Abs", name: "a", inputs: ["x"], outputs: ["a"]),
+          Node("Add", name: "p", inputs: ["a", "one"], outputs: ["p"]),
+          Node(
+            "ReduceMax", name: "r", inputs: ["p"], outputs: ["r"], attributes: ["axes": .ints([2])]),
+          Node("Div", name: "d", inputs: ["column", "p"], outputs: ["d"]),
+          Node("Sub", name: "s", inputs: ["d", "r"], outputs: ["y"]),
+        ], ["one": Tensor(scalar: Float(1)), "column": .seeded([4, 1], seed: 6)])),
     unary("Softmax", ["N", 3, 4], ["axis": .int(1)], "of opset 11", opset: 11),
     unary("Softmax", ["N", 5, 4], ["axis": .int(1)], "over the middle axis"),
     OperatorGraph("Sub of a number", .testing("Sub", ["N", 4, 5], ["b": .seeded([1], seed: 6)])),

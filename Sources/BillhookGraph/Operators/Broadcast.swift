@@ -44,3 +44,26 @@ struct Broadcast {
     source = result
   }
 }
+
+/// Values that spread to one shape, row after row of its last axis, for loops over typed elements.
+struct BroadcastRows {
+  /// Elements of a row.
+  let length: Int
+  let count: Int
+  /// For each value the step from one element of a row to the next: 1, or 0 where it is spread.
+  let steps: [Int]
+  /// For each value where each of the rows starts.
+  let starts: [[Int]]
+
+  /// - Parameter shapes: Shapes that spread to `target`.
+  init(_ shapes: [[Int]], to target: [Int]) {
+    let outer = Array(target.dropLast())
+    length = target.last ?? 1
+    count = outer.reduce(1, *)
+    steps = shapes.map { ($0.last ?? 1) == 1 ? 0 : 1 }
+    starts = shapes.map { shape in
+      let size = shape.last ?? 1
+      return Broadcast(Array(shape.dropLast()), to: outer).source.map { $0 * size }
+    }
+  }
+}

@@ -7,7 +7,7 @@ extension OperatorDefinition {
     infer: { (context) throws(GraphError) in
       let input = try context.numeric(0)
       for index in context.inputs.indices { _ = try context.sameElements(index) }
-      let equation = try Equation(context)
+      let equation = try EinsumEquation(context)
       return [
         ValueType(input.elementType, equation.output.map { equation.sizes[$0] ?? .symbolic("") })
       ]
@@ -36,7 +36,7 @@ struct EinsumTerms {
   private let steps: [[Int]]
 
   init(_ context: NodeContext) throws(GraphError) {
-    let equation = try Equation(context)
+    let equation = try EinsumEquation(context)
     let summed = equation.sizes.keys.filter { !equation.output.contains($0) }.sorted()
     let letters = equation.output + summed
     let extents = letters.map { equation.sizes[$0]?.size ?? 1 }
@@ -81,7 +81,7 @@ struct EinsumTerms {
 }
 
 /// A parsed equation of an Einsum; the axes of an ellipsis have letters of their own.
-private struct Equation {
+struct EinsumEquation {
   var inputs: [[String]] = []
   var output: [String] = []
   var sizes: [String: Dimension] = [:]

@@ -73,18 +73,43 @@ extension OperatorDefinition {
       let condition = try context.tensor(0)
       let (x, y) = (try context.tensor(1), try context.tensor(2))
       let shape = types[0].sizes ?? []
-      // One tensor of both, so that a choice is an index.
-      let both = Tensor(
-        bytes: x.withUnsafeBytes { Array($0) } + y.withUnsafeBytes { Array($0) },
-        shape: [x.count + y.count], x.elementType)
-      let holds = condition.elements(of: Bool.self)
-      let xs = Broadcast(x.shape, to: shape).source
-      let ys = Broadcast(y.shape, to: shape).source
-      let source = Broadcast(condition.shape, to: shape).source.enumerated().map { place, index in
-        holds[index] ? xs[place] : x.count + ys[place]
-      }
-      return [both.gathered(source, shape: shape)]
+      // Elements are moved, whatever they mean.
+      let result =
+        switch x.elementType.byteCount {
+        case 1: chosen(condition, x, y, shape, as: UInt8.self)
+        case 2: chosen(condition, x, y, shape, as: UInt16.self)
+        case 4: chosen(condition, x, y, shape, as: UInt32.self)
+        default: chosen(condition, x, y, shape, as: UInt64.self)
+        }
+      return [result]
     })
+
+  private static func chosen<Element: BitwiseCopyable>(
+    _ condition: Tensor, _ x: Tensor, _ y: Tensor, _ shape: [Int], as type: Element.Type
+  ) -> Tensor {
+    let rows = BroadcastRows([condition.shape, x.shape, y.shape], to: shape)
+    let steps = (rows.steps[0], rows.steps[1], rows.steps[2])
+    var result = Tensor(zeros: shape, x.elementType)
+    condition.withUnsafeBytes { holds in
+      x.withUnsafeBytes { x in
+        y.withUnsafeBytes { y in
+          result.withUnsafeMutableBytes { result in
+            let (x, y) = (x.assumingMemoryBound(to: type), y.assumingMemoryBound(to: type))
+            let result = result.assumingMemoryBound(to: type)
+            for row in 0..<(rows.length > 0 ? rows.count : 0) {
+              let first = (rows.starts[0][row], rows.starts[1][row], rows.starts[2][row])
+              for i in 0..<rows.length {
+                result[row * rows.length + i] =
+                  holds[first.0 + i * steps.0] != 0
+                  ? x[first.1 + i * steps.1] : y[first.2 + i * steps.2]
+              }
+            }
+          }
+        }
+      }
+    }
+    return result
+  }
 
   private static let isNaN = OperatorDefinition(
     "IsNaN", inputs: 1...1,

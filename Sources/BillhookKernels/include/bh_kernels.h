@@ -3,6 +3,7 @@
 #define BH_KERNELS_H
 
 #include "bh_activation.h"
+#include "bh_broadcast.h"
 #include "bh_codebook.h"
 #include "bh_fault_mark.h"
 #include "bh_fp_state.h"

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "bh_activation.h"
+#include "bh_broadcast.h"
 #include "bh_rotary.h"
 
 #ifdef __cplusplus
@@ -42,10 +43,6 @@ typedef struct bh_window {
   int64_t groups;              // convolution only
 } bh_window;
 
-#define BH_BINARY_ADD 0
-#define BH_BINARY_MUL 1
-#define BH_BINARY_SUB 2
-#define BH_BINARY_DIV 3
 
 #define BH_POOL_MAX 0
 #define BH_POOL_AVERAGE_EXCLUDE_PAD 1
@@ -227,6 +224,8 @@ int32_t bh_plan_activation_backward(bh_plan *plan, int32_t dy, int32_t x, int32_
 // Element-wise with ONNX (NumPy) broadcasting; out_dims is the broadcast shape.
 int32_t bh_plan_binary(bh_plan *plan, int32_t a, int32_t b, int32_t kind, int32_t rank,
                        const int64_t *out_dims);
+// x where it is above 0, else slope * x; slope spreads to the shape of x.
+int32_t bh_plan_prelu(bh_plan *plan, int32_t x, int32_t slope);
 // y = alpha * x + beta.
 int32_t bh_plan_linear(bh_plan *plan, int32_t x, float alpha, float beta);
 // Sums x over the axes in which dims is 1 (or which it lacks in front) and x is not: the gradient
@@ -238,6 +237,7 @@ int32_t bh_plan_reduce(bh_plan *plan, int32_t x, int32_t kind, int32_t first, in
                        int32_t rank, const int64_t *out_dims);
 
 int32_t bh_plan_softmax(bh_plan *plan, int32_t x, int32_t axis);
+int32_t bh_plan_log_softmax(bh_plan *plan, int32_t x, int32_t axis);
 int32_t bh_plan_softmax_backward(bh_plan *plan, int32_t dy, int32_t y, int32_t axis);
 
 // x * mask / (1 - ratio); a new mask each run, a function of (seed, stream, run, element).

@@ -19,7 +19,9 @@ enum ForwardRules {
     "LayerNormalization": RowRules.layerNorm, "RMSNormalization": RowRules.layerNorm,
     "Add": add, "Sub": binary, "Mul": binary, "Div": binary,
     "MaxPool": maxPool, "AveragePool": averagePool, "GlobalAveragePool": globalAveragePool,
-    "Softmax": softmax,
+    "Softmax": FunctionRules.softmax, "LogSoftmax": FunctionRules.logSoftmax,
+    "PRelu": FunctionRules.prelu, "Celu": FunctionRules.exponential,
+    "Selu": FunctionRules.exponential,
     "Dropout": dropout,
     "Identity": ShapeRules.identity,
     "Flatten": ShapeRules.reshape, "Reshape": ShapeRules.reshape,
@@ -83,6 +85,11 @@ enum ForwardRules {
     case "Add", "Sub", "Mul", "Div": node.attributes["axis"] == nil
     case "QuantizeLinear", "DequantizeLinear": node.int("block_size", default: 0) == 0
     case "Reshape", "Concat": opset >= 5
+    // A slope a channel, before today's broadcasting.
+    case "PRelu": opset >= 7
+    // Other defaults.
+    case "Selu": opset >= 6
+    case "Celu": node.float("alpha", default: 1) > 0
     default: true
     }
   }
@@ -231,13 +238,6 @@ enum ForwardRules {
         l.shape(step.node.outputs[0]), training: l.mode == .training))
   }
 
-  private static func softmax(_ l: Lowering, _ step: Step) throws(RuntimeError) -> LoweredValue {
-    let x = try l.float(step.node.inputs[0])
-    let form = SoftmaxForm(step.node, opset: l.graph.opset, shape: x.shape)
-    let y = try l.plan.softmax(try l.plan.reshape(x, form.shape), axis: form.axis)
-    return .computed(try l.plan.reshape(y, x.shape))
-  }
-
   private static func dropout(_ l: Lowering, _ step: Step) throws(RuntimeError) -> LoweredValue {
     try l.refuseOtherOutputs(step.node, "mask")
     let ratio =
@@ -247,26 +247,6 @@ enum ForwardRules {
     return .computed(
       try l.plan.dropout(
         try l.float(step.node.inputs[0]), ratio: ratio, seed: l.seed, stream: stream))
-  }
-}
-
-/// A Softmax with the axes before opset 13's change brought to those after it.
-struct SoftmaxForm {
-  /// What to reshape to first.
-  var shape: [Int]
-  var axis: Int
-
-  init(_ node: Node, opset: Int, shape: [Int]) {
-    let given = node.int("axis", default: opset < 13 ? 1 : -1)
-    let axis = given < 0 ? given + shape.count : given
-    if opset < 13 {
-      // Until opset 12 all axes from `axis` on are one.
-      self.shape = [shape[..<axis].reduce(1, *), shape[axis...].reduce(1, *)]
-      self.axis = 1
-    } else {
-      self.shape = shape
-      self.axis = axis
-    }
   }
 }
 
@@ -306,6 +286,14 @@ extension Lowering {
       return try Window(node, kernel: node.ints("kernel_shape") ?? [], input: input)
     } catch {
       throw .graph(error)
+    }
+  }
+
+  /// For rules without a gradient: in training the host computes what they make, and its gradient.
+  func requireInference(_ node: Node) throws(RuntimeError) {
+    guard mode == .inference else {
+      throw .unsupportedForm(
+        node: node.displayName, op: node.op, found: "training", expected: "inference")
     }
   }
 

@@ -69,6 +69,10 @@ extension KernelPlan {
     try made(bh_plan_binary(plan, a.id, b.id, kind, Int32(shape.count), shape.int64), shape)
   }
 
+  func prelu(_ x: PlanValue, _ slope: PlanValue) throws(RuntimeError) -> PlanValue {
+    try made(bh_plan_prelu(plan, x.id, slope.id), x.shape)
+  }
+
   func add(_ a: PlanValue, _ b: PlanValue, _ shape: [Int]) throws(RuntimeError) -> PlanValue {
     try binary(a, b, BH_BINARY_ADD, shape)
   }
@@ -93,6 +97,10 @@ extension KernelPlan {
 
   func softmax(_ x: PlanValue, axis: Int) throws(RuntimeError) -> PlanValue {
     try made(bh_plan_softmax(plan, x.id, Int32(axis)), x.shape)
+  }
+
+  func logSoftmax(_ x: PlanValue, axis: Int) throws(RuntimeError) -> PlanValue {
+    try made(bh_plan_log_softmax(plan, x.id, Int32(axis)), x.shape)
   }
 
   func dropout(
