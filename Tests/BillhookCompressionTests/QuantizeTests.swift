@@ -212,6 +212,38 @@ import Testing
         """)
   }
 
+  /// As the queries of a decoder are: learned, or zeros of the batch's size.
+  @Test(arguments: [false, true])
+  func `a layer of what follows from constants is quantized`(isLearned: Bool) throws {
+    let made =
+      isLearned
+      ? [Node("Expand", name: "spread", inputs: ["learned", "target"], outputs: ["c"])]
+      : [
+        Node("Shape", name: "size", inputs: ["x"], outputs: ["s"]),
+        Node("ConstantOfShape", name: "zeros", inputs: ["s"], outputs: ["c"]),
+      ]
+    let nodes =
+      made + [
+        Node("MatMul", name: "one", inputs: ["x", "w"], outputs: ["a"]),
+        Node("MatMul", name: "two", inputs: ["c", "v"], outputs: ["b"]),
+        Node("Add", name: "add", inputs: ["a", "b"], outputs: ["y"]),
+      ]
+    let graph = Graph.testing(
+      inputs: ["x": ["N", 4]], nodes,
+      [
+        "w": .seeded([4, 4], seed: 1, "w"), "v": .seeded([4, 4], seed: 1, "v"),
+        "learned": .seeded([1, 4], seed: 1, "l"), "target": Tensor([1, 4] as [Int64]),
+      ])
+    let data = try Dataset(name: "d", inputs: ["x": .seeded([16, 4], seed: 5, "x")])
+    let outcome = try quantize(
+      graph, quantizer: quantizer(), settings: QuantizeSettings(), data: data)
+    #expect(outcome.record.layers.allSatisfy { $0.skipped == nil })
+    let x = Tensor.seeded([3, 4], seed: 5, "x")
+    let expected = try ReferenceEvaluator.run(graph, ["x": x])["y"]!.floats()
+    let found = try ReferenceEvaluator.run(outcome.graph, ["x": x])["y"]!.floats()
+    for (a, b) in zip(expected, found) { #expect(abs(a - b) < 0.1) }
+  }
+
   @Test func `excluded layers stay float and read what is not rounded`() throws {
     let settings = QuantizeSettings(layers: LayerFilter(exclude: ["fc"]))
     let outcome = try quantize(

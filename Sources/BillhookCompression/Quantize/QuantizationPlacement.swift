@@ -24,7 +24,7 @@ struct QuantizationPlacement {
     let producers = graph.producers()
     let outputs = Set(graph.outputs.map(\.name))
     var quantized: Set<String> = []
-    // Activations are what the inputs make; nobody could observe what follows from constants alone.
+    // What follows from constants alone is quantized where a layer reads it, and no further back.
     let activations = graph.activations
     func insert(_ value: String?) {
       guard let value, activations.contains(value) else { return }
@@ -41,7 +41,7 @@ struct QuantizationPlacement {
       return quantized.contains(activated)
     }
     for (index, node) in graph.nodes.enumerated().reversed() {
-      if layers.contains(index) { insert(node.input(0)) }
+      if layers.contains(index), let input = node.input(0) { quantized.insert(input) }
       switch node.op {
       case let op where Self.sameScale.contains(op):
         if let output = node.outputs.first, quantized.contains(output) { insert(node.input(0)) }
