@@ -28,13 +28,19 @@ struct GlobalOptions: ParsableArguments {
     var logger = Logger(label: "billhook") { StreamLogHandler.standardError(label: $0) }
     logger.logLevel = verbose ? .debug : .error
     logger.debug("Billhook \(billhookVersion), \(Threads.count) threads")
-    return Session(logger: logger, progress: quiet ? nil : ProgressBar(), plugins: plugins.settings)
+    var remarks = logger
+    remarks.logLevel = verbose ? .debug : .warning
+    return Session(
+      logger: logger, remarks: remarks, progress: quiet ? nil : ProgressBar(),
+      plugins: plugins.settings)
   }
 }
 
 /// What a running command talks through.
 struct Session {
   let logger: Logger
+  /// For what plugins say: their warnings are seen without --verbose too.
+  let remarks: Logger
   let progress: ProgressBar?
   let plugins: PluginSettings
 
@@ -42,8 +48,8 @@ struct Session {
   func catalog() -> PluginCatalog {
     let catalog = PluginCatalog(
       settings: plugins,
-      observer: PluginObserver(log: { [logger] id, level, text in
-        logger.log(level: level.logLevel, "\(id): \(text)")
+      observer: PluginObserver(log: { [remarks] id, level, text in
+        remarks.log(level: level.logLevel, "\(id): \(text)")
       }))
     for failure in catalog.failures {
       logger.warning("plugin \(failure.path) cannot be used: \(failure.error)")
@@ -70,8 +76,7 @@ extension PluginObserver.LogLevel {
     switch self {
     case .debug: .debug
     case .info: .info
-    // Seen without --verbose, where only errors are.
-    case .warning: .error
+    case .warning: .warning
     }
   }
 }

@@ -355,7 +355,7 @@ extension PluginError {
   }
 
   /// True when the plugin did not come back from a call.
-  var isCrash: Bool {
+  public var isCrash: Bool {
     switch self {
     case .crashed, .timedOut: true
     default: false

@@ -155,6 +155,7 @@ import Testing
     var state: SavedState?
     func load() -> SavedState? { state }
     func store(_ state: SavedState) { self.state = state }
+    func discard() { state = nil }
   }
 
   @Test func `what was observed is taken up again, unless it is damaged`() throws {
@@ -179,6 +180,21 @@ import Testing
     _ = try statistics(third, graph, data, settings)
     #expect(try sums(third, graph) == expected)
     #expect(shelf.state?.bytes.count == 256)
+  }
+
+  @Test func `a state that a plugin crashes on is not given to it again`() throws {
+    let folder = TemporaryFolder()
+    let path = try compiledPlugin("Tests/Fixtures/contract.c", defines: ["LOAD_CRASHES"])
+    let settings = PluginSettings(home: PluginHome(folder: folder("home")), isolation: .worker)
+    let scorer = try PluginCatalog(folders: [], settings: settings)
+      .plugin("\(path)#org.example.contract.sums", hook: .scorer).makeScorer()
+    let shelf = Shelf()
+    shelf.state = SavedState(
+      plugin: scorer.descriptor.id, version: 3, bytes: [UInt8](repeating: 0, count: 256))
+    let text: String = sentence { _ = try scorer.restore(from: shelf) }
+    #expect(text.contains("crashed in \"load\": its worker process was ended by SIGABRT"))
+    #expect(shelf.state == nil)
+    #expect(try !scorer.restore(from: shelf))
   }
 
   @Test func `a state of another version or plugin is refused with the reason`() throws {

@@ -116,7 +116,7 @@ import Testing
 
   @Test(arguments: [
     (
-      "- prune: {scorer: activation.wanda, granularity: element, ratio: 0.5}",
+      "- prune: {scorer: activation.wanda, granularity: element, ratio: 0.5, scope: global}",
       """
       "stages.1.prune": The scores of "org.billhook.activation.wanda" cannot be compared across \
       layers, which a global ranking needs; choose the scope "layer".

@@ -26,6 +26,23 @@ struct PluginByPathTests {
     #expect(inspected.output.contains("org.example.geometric-median"))
   }
 
+  @Test func `what a scorer observed is kept beside the output and taken up again`() throws {
+    try TrainedNetworks.copy("teacher.onnx", to: folder)
+    let plugin = try compiledPlugin("Tests/Fixtures/contract.c") + "#org.example.contract.sums"
+    func prune(_ output: String) throws -> [UInt8] {
+      let pruned = try BillhookProcess(
+        "prune", "teacher.onnx", "-o", output, "--granularity", "element", "--ratio", "0.5",
+        "--scorer", plugin, "--data", "fashion-mnist:train,limit=50", "--json", "--quiet",
+        folder: folder.path)
+      #expect(pruned.code == 0, "\(pruned.errors)")
+      return [UInt8](folder.bytes(output))
+    }
+    let first = try prune("first.onnx")
+    let kept = try FileManager.default.contentsOfDirectory(atPath: folder(".billhook"))
+    #expect(kept.filter { $0.hasPrefix("observed-") }.count == 1)
+    #expect(try prune("second.onnx") == first)
+  }
+
   @Test func `plugin show describes a file`() throws {
     let result = try BillhookProcess(
       "plugin", "show", try compiledPlugin(source), folder: folder.path)

@@ -97,6 +97,9 @@ static bh_status read_sums(bh_call *call, const bh_reader *reader, sums *state) 
 }
 
 static bh_status load_sums(void *self, bh_call *call, const bh_reader *reader, uint32_t version) {
+#ifdef LOAD_CRASHES
+  abort();
+#endif
   if (version != 3) return say(call, BH_E_BAD_STATE, "another version");
   sums read;
   const bh_status status = read_sums(call, reader, &read);

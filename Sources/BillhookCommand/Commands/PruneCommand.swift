@@ -43,7 +43,10 @@ struct PruneCommand: ParsableCommand {
   @Option(help: "The fraction to remove, above 0 and below 1.")
   var ratio: Double?
   @Option(
-    help: "Rank over all layers (global) or in each. Default: global for elements, else layer.")
+    help: """
+      Rank over all layers (global) or in each. Default: global for elements and blocks whose scores \
+      compare across layers, else layer.
+      """)
   var scope: PruneStage.Scope?
   @Flag(help: "Keep all shapes; removed channels become zeros.")
   var maskOnly = false

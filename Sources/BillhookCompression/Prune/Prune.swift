@@ -72,8 +72,10 @@ extension PruneSettings {
     }
   }
 
-  /// The scope of an element ranking, which is global only where scores compare across layers.
+  /// The scope of an element ranking, which is global only where scores compare across layers. A
+  /// pattern ranks the neighbours within a row alone.
   func elementScope(for scorer: Scorer) throws(CompressionError) -> Scope {
+    if pattern != nil { return .layer }
     let isComparable = scorer.descriptor.capabilities.contains(.globalScale)
     guard scope == .global, !isComparable else {
       return scope ?? (isComparable ? .global : .layer)

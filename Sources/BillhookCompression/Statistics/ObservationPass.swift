@@ -21,7 +21,7 @@ struct ObservationPass {
   private var needs: Needs { scorer.descriptor.needs }
 
   func run(_ data: Dataset) throws {
-    if try scorer.restore(settings.observations?.load()) { return }
+    if try scorer.restore(from: settings.observations) { return }
     // What an earlier use of the instance left behind is none of this network's business.
     try scorer.reset()
     let data = try data.fitted(to: graph)
@@ -112,16 +112,25 @@ public protocol ObservationStore: Sendable {
   /// What was stored; nil when there is nothing.
   func load() -> SavedState?
   func store(_ state: SavedState) throws
+  /// Forgets what was stored.
+  func discard()
 }
 
 extension Scorer {
   /// Takes a stored state up, if there is one that the plugin can read.
-  func restore(_ state: SavedState?) throws(PluginError) -> Bool {
-    guard let state, descriptor.stateVersion != nil else { return false }
+  ///
+  /// - Throws: ``PluginError`` of a plugin that crashed; the state is discarded then, so that the next
+  ///   run does without.
+  func restore(from store: (any ObservationStore)?) throws(PluginError) -> Bool {
+    guard descriptor.stateVersion != nil, let store, let state = store.load() else { return false }
     do {
       try load(state)
       return true
     } catch {
+      if error.isCrash {
+        store.discard()
+        throw error
+      }
       // Of another version, or damaged: no reason to stop, it is observed again.
       try reset()
       return false

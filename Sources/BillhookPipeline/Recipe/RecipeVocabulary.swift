@@ -141,7 +141,8 @@ enum RecipeVocabulary {
       RecipeKey("ratio", .number(fraction), "The fraction to remove; needed without pattern."),
       RecipeKey(
         "scope", .choice(PruneStage.Scope.allCases.map(\.rawValue)),
-        "Rank over all layers or within each; global for elements and blocks, layer for channels."),
+        "Rank over all layers or within each; global for elements and blocks whose scores compare "
+          + "across layers, else layer."),
       RecipeKey("mask_only", .boolean, default: "false", "Keep all shapes, set zeros."),
       RecipeKey(
         "group_reduce", .choice(PruneStage.GroupReduce.allCases.map(\.rawValue)), default: "mean",

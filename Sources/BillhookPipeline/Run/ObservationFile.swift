@@ -9,6 +9,7 @@ internal import OrderedCollections
 ///
 /// The file is one line of JSON (plugin, state version, SHA-256 of the rest) and the plugin's bytes.
 struct ObservationFile: ObservationStore {
+  private let folder: String
   private let path: String
 
   private struct Header: Codable {
@@ -30,6 +31,7 @@ struct ObservationFile: ObservationStore {
       "settings",
       "\(settings.samples) \(settings.batchSize) \(settings.seed) \(settings.layers) "
         + "\(settings.granularity.rawValue) \(settings.groupReduce) \(settings.scoreConsumers)")
+    self.folder = folder
     path = "\(folder)/observed-\(digest.text().prefix(16)).bin"
   }
 
@@ -48,8 +50,11 @@ struct ObservationFile: ObservationStore {
     let header = Header(
       plugin: state.plugin, stateVersion: state.version, sha256: Self.checksum(state.bytes))
     let line = try canonicalJSON(header)
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     try AtomicFile.write([UInt8](line) + [UInt8(ascii: "\n")] + state.bytes, to: path)
   }
+
+  func discard() { try? FileManager.default.removeItem(atPath: path) }
 
   private static func checksum(_ bytes: [UInt8]) -> String {
     var digest = Digest()

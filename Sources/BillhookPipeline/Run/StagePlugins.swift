@@ -41,8 +41,8 @@ extension Stage {
     case .train(let stage): stage.training.summary
     case .prune(let stage):
       "\(stage.granularity.rawValue)s\(stage.blockShape.map { " of \($0)" } ?? ""), "
-        + "\(stage.amount), \(stage.scorer.plugin), "
-        + "\(stage.effectiveScope.rawValue)\(stage.maskOnly ? ", mask only" : "")"
+        + "\(stage.amount), \(stage.scorer.plugin)"
+        + (stage.scope.map { ", \($0.rawValue)" } ?? "") + (stage.maskOnly ? ", mask only" : "")
     case .distill(let stage):
       "\(stage.training.summary), \(stage.loss.plugin)"
         + (stage.quantizer.map { ", through \($0.plugin)" } ?? "")

@@ -38,7 +38,7 @@ extension PruneStage {
     PruneSettings(
       granularity: wantedGranularity, block: blockShape,
       pattern: pattern.flatMap { SparsityPattern($0) }, ratio: ratio,
-      scope: effectiveScope == .global ? .global : .layer, maskOnly: maskOnly,
+      scope: scope.map { $0 == .global ? .global : .layer }, maskOnly: maskOnly,
       groupReduce: reduce, roundTo: roundTo,
       layers: LayerFilter(include: include, exclude: exclude),
       reestimateStatistics: reestimateStatistics, seed: seed)
