@@ -19,7 +19,7 @@ final class ModuleLifetime: Sendable {
   private let state = Mutex(State.new)
 
   /// What is to be called at the end of the process, in the order of the beginnings.
-  private static let begun = Mutex<[Finish]>([])
+  private static let begun = Mutex<[@Sendable () -> Void]>([])
 
   /// By the address of the module: a library that is looked at again is begun only once.
   private static let known = Mutex<[UInt: ModuleLifetime]>([:])
@@ -63,16 +63,22 @@ final class ModuleLifetime: Sendable {
         return status
       }
       state = .ready
-      if let finish { Self.atEnd(finish) }
+      if let finish { atEnd(finish) }
       return BH_OK
     }
     guard status < 0 else { return }
     throw .failed(plugin: id, function: "init", layer: nil, status: status, message: nil)
   }
 
-  private static func atEnd(_ finish: @escaping Finish) {
-    let isFirst = begun.withLock { list in
-      list.append(finish)
+  private func atEnd(_ finish: @escaping Finish) {
+    // Made now: the end of the process is no time to take memory. It is never freed.
+    nonisolated(unsafe) let name = UnsafePointer(cString(id))
+    let isFirst = Self.begun.withLock { list in
+      list.append {
+        let earlier = FaultMark.enter(name, "fini")
+        finish()
+        FaultMark.leave(earlier)
+      }
       return list.count == 1
     }
     guard isFirst else { return }

@@ -38,12 +38,17 @@ private func cut(_ text: String, _ limit: Int) -> String {
 }
 
 extension ModuleReader {
-  /// True for a text that a library may describe itself with: without control characters.
+  /// True for a text that a library may describe itself with: without control characters, those
+  /// that turn the direction of what follows included.
   ///
   /// - Parameter allowsLines: True for documents, which may have line breaks.
   static func isDescriptive(_ text: String, allowsLines: Bool) -> Bool {
     text.unicodeScalars.allSatisfy { scalar in
-      scalar.properties.generalCategory != .control || allowsLines && scalar == "\n"
+      switch scalar {
+      case "\n": allowsLines
+      case "\u{202A}"..."\u{202E}", "\u{2066}"..."\u{2069}": false
+      default: scalar.properties.generalCategory != .control
+      }
     }
   }
 

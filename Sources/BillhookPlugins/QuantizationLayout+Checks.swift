@@ -162,13 +162,19 @@ struct LayoutReader {
   private func opaque(
     _ given: bh_qlayout, _ granularity: QuantizationLayout.Granularity
   ) throws(PluginError) -> QuantizationLayout {
-    guard case .block(nil, _) = granularity else {
+    guard case .block(nil, let size) = granularity else {
       throw wrong(
         "granularity, axis", "\(given.granularity), \(given.axis)",
         "\(BH_QGRANULARITY_BLOCK) (block), -1 for an opaque layout")
     }
-    guard (1...1 << 30).contains(given.block_bytes) else {
-      throw wrong("block_bytes", "\(given.block_bytes)", "1 to \(1 << 30) for an opaque layout")
+    // More than twice the float32 tensor and some header is a mistake, and memory is made for all of it.
+    let count = shape.reduce(1, *)
+    let limit = (8 * count + 4096) / max((count + size - 1) / size, 1)
+    guard given.block_bytes >= 1, given.block_bytes <= limit else {
+      throw wrong(
+        "block_bytes", "\(given.block_bytes)",
+        "1 to \(limit) for an opaque layout of \(count) values: together at most 8 bytes a value and "
+          + "4096 more")
     }
     for (field, value) in [
       ("q_code", Int64(given.q_code)), ("q_bits", Int64(given.q_bits)), ("qmin", given.qmin),
@@ -195,10 +201,13 @@ struct LayoutReader {
     let length = strnlen(pointer, limit + 1)
     guard (1...limit).contains(length),
       let id = String(
-        validating: UnsafeRawBufferPointer(start: pointer, count: length), as: UTF8.self)
+        validating: UnsafeRawBufferPointer(start: pointer, count: length), as: UTF8.self),
+      ModuleReader.isDescriptive(id, allowsLines: false)
     else {
       throw wrong(
-        "storage_id", length > limit ? "longer than \(limit) bytes" : "empty or not UTF-8",
+        "storage_id",
+        length > limit
+          ? "longer than \(limit) bytes" : "empty, not UTF-8 or with a control character",
         "a name such as \"vendor.format/1\"")
     }
     return id

@@ -48,6 +48,22 @@ import Testing
   }
 
   @Test(arguments: [
+    ("BLOCK_BYTES=1000000000000", "\"block_bytes\" is 1000000000000"),
+    ("STORAGE_ID=\"a\\033[31mb\"", "empty, not UTF-8 or with a control character"),
+  ])
+  func `a layout that takes too much memory, or that no terminal may see, is refused`(
+    define: String, found: String
+  ) throws {
+    let path = try compiledPlugin(Self.formats, defines: [define])
+    let quantizer = try PluginCatalog(folders: []).plugin(path, hook: .quantizer)
+      .makeQuantizer(["form": .string("opaque")])
+    let layer = LayerContext(
+      role: .weight, index: 0, name: "w", op: "Gemm", outAxis: 0, inAxis: 1, groups: 1)
+    let text = sentence { _ = try quantizer.layout(layer, shape: [61, 67, 3], weightBits: 8) }
+    #expect(text.contains(found), "\(text)")
+  }
+
+  @Test(arguments: [
     ("opaque", 0.15), ("packed", 0.17), ("custom", 0.27),
   ])
   func `a format of a third party is read back as it was written`(

@@ -22,7 +22,9 @@ import Testing
     }
   }
 
-  @Test(arguments: ["", "w", "conv1.weight", "Gewichte größer", String(repeating: "x", count: 3000)])
+  @Test(arguments: [
+    "", "w", "conv1.weight", "Gewichte größer", String(repeating: "x", count: 3000),
+  ])
   func `a text ends with a zero`(text: String) {
     let memory = CallMemory()
     // What was there before must not show.

@@ -27,6 +27,26 @@ import Testing
     #expect(account.byteCount.map { $0 > 1000 } == true)
   }
 
+  @Test func `a private copy that was changed is made again`() throws {
+    let path = try compiledPlugin("Plugins/Examples/c-taylor/taylor.c")
+    let settings = try separateSettings(nil)
+    let original = try Data(contentsOf: URL(fileURLWithPath: path))
+    func copies() throws -> [String] {
+      _ = try PluginCatalog(folders: [], settings: settings).plugin(path, hook: .scorer)
+        .makeScorer()
+      let cache = settings.home.cacheFolder
+      return try FileManager.default.subpathsOfDirectory(atPath: cache)
+        .filter { $0.hasSuffix(".so") }.map { "\(cache)/\($0)" }
+    }
+    let copy = try #require(try copies().first)
+    #expect(try Data(contentsOf: URL(fileURLWithPath: copy)) == original)
+    // Another file in its place, as a running worker may have the old one open.
+    try FileManager.default.removeItem(atPath: copy)
+    try original.dropLast(100).write(to: URL(fileURLWithPath: copy))
+    #expect(try copies() == [copy])
+    #expect(try Data(contentsOf: URL(fileURLWithPath: copy)) == original)
+  }
+
   @Test func `an unknown library in a folder is not used, until it is trusted`() throws {
     var settings = try separateSettings(nil)
     let path = try Self.folder(

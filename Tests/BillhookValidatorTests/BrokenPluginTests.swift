@@ -73,7 +73,7 @@ import Testing
     scorer("LOAD_DESCRIPTOR", "scan-side-effects"),
     scorer("LOAD_SIGNAL", "scan-side-effects"),
     scorer("ENTRY_CHANGES", "entry-idempotent"),
-    scorer("INIT_FAILS", "init-not-in-scan"),
+    scorer("INIT_FAILS", "init-not-in-scan"), scorer("FINI_CRASHES", "fini-returns", .crash),
     scorer("EXTENSION_FOR_ALL", "unknown-extension"),
     scorer("EXTENSION_BY_PREFIX", "unknown-extension"),
     scorer("NAME_CHANGES", "descriptor-stable"),

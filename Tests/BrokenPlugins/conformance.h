@@ -22,7 +22,7 @@ enum {
   NOTHING,
   // The library
   LOAD_THREAD, LOAD_ENVIRONMENT, LOAD_DESCRIPTOR, LOAD_SIGNAL, LOAD_PRINTS, ENTRY_CHANGES,
-  INIT_FAILS,
+  INIT_FAILS, FINI_CRASHES,
   EXTENSION_FOR_ALL, EXTENSION_BY_PREFIX, NAME_CHANGES, EXACT_SIZES, FOLLOWS_NEXT,
   NEEDS_EXTENSION, MISSING_EXTENSION_IS_INTERNAL,
   // Instances
@@ -126,11 +126,15 @@ static UNUSED bh_status init(const bh_host *host) {
   return BREAKS(INIT_FAILS) ? BH_E_INTERNAL : BH_OK;
 }
 
+static UNUSED void fini(void) {
+  if (BREAKS(FINI_CRASHES)) abort();
+}
+
 #define MODULE(PLUGIN)                                                                             \
   static const bh_plugin *const plugins[] = {&PLUGIN};                                             \
   static bh_module module = {                                                                      \
       BH_MAGIC, sizeof(bh_module), BH_ABI_MAJOR, BH_TARGET_MINOR, BH_ABI_MINOR, 0,                 \
-      "org.example.broken", "1.0.0", "Example", "0BSD", NULL, 1, plugins, init, NULL,              \
+      "org.example.broken", "1.0.0", "Example", "0BSD", NULL, 1, plugins, init, fini,              \
   };                                                                                               \
   const bh_module *billhook_module_v1(void) {                                                      \
     if (!BREAKS(ENTRY_CHANGES)) return &module;                                                    \

@@ -17,6 +17,13 @@ static bh_status create(bh_call *call, const bh_value *values, void **self) {
 static void destroy(void *self) { free(self); }
 static int64_t form_of(void *self) { return *(int64_t *)self; }
 
+#ifndef BLOCK_BYTES
+#define BLOCK_BYTES 18
+#endif
+#ifndef STORAGE_ID
+#define STORAGE_ID "example.blocks/1"
+#endif
+
 static int64_t count_of(const bh_tensor *tensor) {
   int64_t count = 1;
   for (int32_t axis = 0; axis < tensor->ndim; axis++) count *= tensor->shape[axis];
@@ -31,9 +38,9 @@ static bh_status layout(void *self, bh_call *call, const bh_layer *layer, bh_qla
     out->granularity = BH_QGRANULARITY_BLOCK;
     out->axis = -1;
     out->block_size = 32;
-    out->block_bytes = 18;
+    out->block_bytes = BLOCK_BYTES;
     out->storage = BH_QSTORAGE_CUSTOM;
-    out->storage_id = "example.blocks/1";
+    out->storage_id = STORAGE_ID;
     return BH_OK;
   }
   out->q_code = BH_CODE_INT;

@@ -1,4 +1,5 @@
 internal import BillhookSDK
+internal import Glibc
 
 extension PlainInstance {
   /// Scores one layer, or a piece of it.
@@ -9,6 +10,11 @@ extension PlainInstance {
     try PlainFrame.with { (frame) throws(PlainFault) in
       frame[.weight] = PlainView(input.weight.pointee)
       frame[.scores] = PlainView(scores)
+      // Functions that have no answer for no values are none the worse; such a channel is worth nothing.
+      guard frame[.weight].count > 0 else {
+        if let data = frame[.scores].data { memset(data, 0, frame[.scores].bytes) }
+        return
+      }
       if let grad = input.grad { frame[.grad] = PlainView(grad.pointee) }
       if let mask = input.mask { frame[.mask] = PlainView(mask.pointee) }
       if let tensor = input.in_abs_mean { frame[.inputAbsMean] = PlainView(tensor.pointee) }

@@ -70,8 +70,13 @@ struct LibraryStore {
   private func copy(_ path: String, sha256: String, to place: String) throws(PluginError) -> String
   {
     var status = stat()
-    // Only this user can have put it there, and it got its name when it was complete.
-    if lstat(place, &status) == 0, status.st_mode & S_IFMT == S_IFREG { return place }
+    // Only this user can have put it there, but it may be damaged since, or another one.
+    if lstat(place, &status) == 0, status.st_mode & S_IFMT == S_IFREG,
+      let copy = try? Data(contentsOf: URL(fileURLWithPath: place), options: .mappedIfSafe),
+      LibraryFile.digest(of: copy) == sha256
+    {
+      return place
+    }
     guard let data = FileManager.default.contents(atPath: path) else {
       throw .cannotRead(path: path, reason: String(cString: strerror(errno)))
     }

@@ -65,9 +65,12 @@ struct ProcessState {
 
   private static func environment() -> [String: String] {
     var result: [String: String] = [:]
+    // Null once a plugin has called clearenv.
+    guard UInt(bitPattern: environ) != 0 else { return result }
     var entry = environ
     while let text = entry.pointee {
-      let parts = String(cString: text).split(separator: "=", maxSplits: 1)
+      let parts = String(cString: text).split(
+        separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
       result[String(parts[0])] = parts.count > 1 ? String(parts[1]) : ""
       entry += 1
     }

@@ -97,6 +97,23 @@ extension ConformanceTest {
       let status = initialize(ProbeHost.realTable)
       try subject.require(status >= 0, "\"init\" returned \(statusName(status))")
     },
+    ConformanceTest(
+      "fini-returns", .core, .module, "BH-31", "\"fini\" returns after \"init\""
+    ) { subject in
+      let module = try ProbeModule(path: subject.path)
+      guard let raw = module.module(), let finish = raw.fini else {
+        throw NotApplicable("the module has no \"fini\"")
+      }
+      guard let plugin = try Plugin.probed(path: subject.path).first else {
+        throw NotApplicable("there is no plugin")
+      }
+      // No other test begins the module, so it does not end once more with this process.
+      _ = ProbeHost.call(plugin, seed: subject.seed, in: Surroundings()) { _ in BH_OK }
+      if let initialize = raw.`init`, initialize(ProbeHost.realTable) < 0 {
+        throw NotApplicable("\"init\" fails")
+      }
+      finish()
+    },
   ]
 
   static let descriptorTests: [ConformanceTest] = [

@@ -6,7 +6,7 @@ import Testing
 
   @Test(arguments: [
     (
-      "one_too_many", 0,
+      "one_too_many", 1,
       "it touched memory behind the end of \"scores\" (signal 11, Segmentation fault)"
     ),
     (
@@ -20,7 +20,7 @@ import Testing
     ),
     ("crashes", 17, "it crashed (signal 11, Segmentation fault)"),
     ("aborts", 2, "it crashed (signal 6, Aborted)"),
-    ("leaves", 0, "it ended the process with exit code 3"),
+    ("leaves", 1, "it ended the process with exit code 3"),
     ("hangs", 3, "it did not return within 10 seconds"),
   ])
   func `a function that misbehaves is refused before it sees real data`(
