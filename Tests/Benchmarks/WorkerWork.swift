@@ -1,16 +1,19 @@
 internal import BillhookCompression
 internal import BillhookFormats
 internal import BillhookGraph
+internal import BillhookKernels
 internal import BillhookPlugins
 internal import BillhookTensor
 internal import Foundation
 internal import OrderedCollections
 
 /// Plugins in a process of their own: what a call costs while calls follow each other
-/// (`worker-call`) and after 5 ms of rest (`worker-call-idle`), and a whole prune of ResNet-20
-/// (`prune-resnet20-worker`; the record's `inproc_s` is the same in this process).
+/// (`worker-call`), after 5 ms of rest (`worker-call-idle`) and after such a rest with nothing of it
+/// left in the caches (`worker-call-cold`), and a whole prune of ResNet-20 (`prune-resnet20-worker`;
+/// the record's `inproc_s` is the same in this process).
 func timeWorker(_ bench: Bench) throws {
-  guard bench.wants("worker-call", "worker-call-idle", "prune-resnet20-worker") else { return }
+  let rests = ["worker-call-idle", "worker-call-cold"]
+  guard bench.wants("worker-call", rests[0], rests[1], "prune-resnet20-worker") else { return }
   let home = try TemporaryHome()
   let scorers = try [nil, Isolation.worker].map { isolation in
     try PluginCatalog(settings: PluginSettings(home: home.home, isolation: isolation))
@@ -27,9 +30,11 @@ func timeWorker(_ bench: Bench) throws {
     }
   }
   try bench.time("worker-call", calls: 2000, call, check: check)
-  if bench.wants("worker-call-idle") {
+  for work in rests where bench.wants(work) {
+    let sweep = work == "worker-call-cold" ? CacheSweep() : nil
     var rest: [Double] = []
-    try bench.time("worker-call-idle", runs: 50, warmUpRuns: 5) {
+    try bench.time(work, runs: 50, warmUpRuns: 5) {
+      sweep?.run()
       usleep(5000)
       let start = DispatchTime.now()
       try call()
@@ -60,6 +65,18 @@ func timeWorker(_ bench: Bench) throws {
       result.initializers.values.map(\.tensor) == expected.initializers.values.map(\.tensor)
     else {
       throw WrongResult("the worker's pruned network is not that of this process")
+    }
+  }
+}
+
+/// Reads more than the caches hold, on all cores.
+private final class CacheSweep {
+  // Written to: pages that never were are all the same one.
+  private let block = Tensor([Float](repeating: 1, count: 16 << 20))
+
+  func run() {
+    block.withUnsafeElements(of: Float.self) {
+      _ = bh_count_nonfinite_f32($0.baseAddress, Int64($0.count))
     }
   }
 }
