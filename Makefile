@@ -68,7 +68,8 @@ install-files:
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin include/billhook lib/billhook/plugins \
 	  libexec/billhook \
 	  lib/pkgconfig lib/cmake/billhook share/billhook/swift share/billhook/rust \
-	  share/doc/billhook/docs/recipes share/doc/billhook/Plugins share/bash-completion/completions \
+	  share/doc/billhook/docs/recipes share/doc/billhook/Plugins \
+	  share/doc/billhook/PluginSDK/schema share/bash-completion/completions \
 	  share/zsh/site-functions share/fish/vendor_completions.d)
 	install -m 755 $(BINARIES)/billhook $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(BINARIES)/billhook-worker $(DESTDIR)$(PREFIX)/libexec/billhook
@@ -83,7 +84,8 @@ install-files:
 	install -m 644 PluginSDK/install/*.cmake $(LIB)/cmake/billhook
 	rm -rf $(SHARE)/billhook/template
 	cp -R PluginSDK/template $(SHARE)/billhook/template
-	install -m 644 README.md CHANGELOG.md LICENSE $(SHARE)/doc/billhook
+	install -m 644 README.md CHANGELOG.md CONTRIBUTING.md LICENSE $(SHARE)/doc/billhook
+	install -m 644 PluginSDK/schema/*.schema.json $(SHARE)/doc/billhook/PluginSDK/schema
 	install -m 644 docs/*.md $(SHARE)/doc/billhook/docs
 	install -m 644 docs/recipes/*.yaml $(SHARE)/doc/billhook/docs/recipes
 	rm -rf $(SHARE)/doc/billhook/Plugins/Examples

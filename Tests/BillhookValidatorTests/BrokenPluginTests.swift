@@ -120,6 +120,7 @@ import Testing
     scorer("ROUNDING_CHANGED", "fp-env"),
     scorer("CREATE_CHANGES_ROUNDING", "fp-env"),
     scorer("ENVIRONMENT_CHANGED", "process-state"),
+    scorer("ENVIRONMENT_CLEARED", "process-state"),
     scorer("FOLDER_CHANGED", "process-state"),
     scorer("SIGNAL_CHANGED", "process-state"),
     scorer("LOCALE_CHANGED", "process-state"),

@@ -79,13 +79,13 @@ struct PlainBindingCheck {
       return "void* says nothing of its elements, which are \(elements.rawValue): declare that"
     }
     if type.isSame(as: elements) { return nil }
-    guard call.converts else {
-      return "its elements are \(elements.rawValue) and the argument points at \(type.rawValue); "
-        + "\"convert\": true converts them"
-    }
     let pairs: [(PlainType, PlainType)] = [(.float, .double), (.int32, .int64)]
     guard pairs.contains(where: { $0.0.isSame(as: elements) && $0.1.isSame(as: type) }) else {
       return "its elements are \(elements.rawValue), which are not converted to \(type.rawValue)"
+    }
+    guard call.converts else {
+      return "its elements are \(elements.rawValue) and the argument points at \(type.rawValue); "
+        + "\"convert\": true converts them"
     }
     return tensor == .lossSum || tensor == .lossWeight ? "it is not converted" : nil
   }

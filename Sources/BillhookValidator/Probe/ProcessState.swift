@@ -65,9 +65,10 @@ struct ProcessState {
 
   private static func environment() -> [String: String] {
     var result: [String: String] = [:]
-    // Null once a plugin has called clearenv.
-    guard UInt(bitPattern: environ) != 0 else { return result }
-    var entry = environ
+    // By its address, because Swift's own `environ` traps once a plugin has called clearenv.
+    guard let place = dlsym(nil, "environ"),
+      var entry = place.load(as: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?.self)
+    else { return result }
     while let text = entry.pointee {
       let parts = String(cString: text).split(
         separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
