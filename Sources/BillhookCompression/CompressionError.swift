@@ -43,7 +43,8 @@ public enum CompressionError: Error, Equatable, CustomStringConvertible {
   case ratioTakesNothing(ratio: Double, count: Int, unit: String)
   case roundingTakesNothing(multiple: Int, channels: Int)
   case patternTakesNothing(pattern: String)
-  case allGroupsFrozen(groups: [String])
+  /// - Parameter openInputs: Inputs of which more than the first size is open, each with its shape.
+  case allGroupsFrozen(groups: [String], openInputs: [String])
   case notEquivalent(difference: Double, range: Double, samples: Int)
   // Training.
   case tooFewSamples(data: String, count: Int, needed: Int, task: String)
@@ -225,12 +226,16 @@ public enum CompressionError: Error, Equatable, CustomStringConvertible {
       Nothing was pruned: no layer has enough neighbours along its input axis for the pattern \
       \(pattern). Choose another pattern, or a ratio.
       """
-    case .allGroupsFrozen(let groups):
+    case .allGroupsFrozen(let groups, let openInputs):
       "No channel can be removed. "
         + (groups.isEmpty
           ? "No chosen layer has channels that can be followed to everything that reads them"
           : groups.prefix(12).joined(separator: "; "))
         + ". Prune by element, or choose other layers."
+        + (openInputs.isEmpty
+          ? ""
+          : " With fixed sizes in place of \(openInputs.joined(separator: ", ")) more may be "
+            + "followed: billhook inspect --shape shows it; export the network with such sizes.")
     case .notEquivalent(let difference, let range, let samples):
       """
       The network without the pruned channels differs from the one in which they are zero: by \

@@ -175,6 +175,20 @@ import Testing
         + rest)
   }
 
+  @Test func `where sizes are open and nothing can be followed, the error says so`() throws {
+    let graph = Graph.testing(
+      inputs: ["x": ["N", 2, "H", "W"]],
+      [Node("Conv", name: "a", inputs: ["x", "a.w"], outputs: ["y"])],
+      ["a.w": .seeded([2, 2, 1, 1], seed: 0)])
+    let magnitude = try scorer("magnitude")
+    #expect(
+      sentence { _ = try prune(graph, scorer: magnitude, settings: settings(0.5)) } == """
+        No channel can be removed. "a": its channels are the graph output "y". Prune by element, or \
+        choose other layers. With fixed sizes in place of "x" [N, 2, H, W] more may be followed: \
+        billhook inspect --shape shows it; export the network with such sizes.
+        """)
+  }
+
   @Test func `a layer that makes some of the channels is scored for these`() throws {
     // a, divided by its mean: (1.6, 1.2, 0.8, 0.4); inner, columns of (1, 3): (0.5, 1.5) for the
     // last two. Mean: (1.6, 1.2, 0.65, 0.95). The best, 0, and the better one of the second half stay.

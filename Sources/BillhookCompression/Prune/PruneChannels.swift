@@ -49,7 +49,8 @@ struct ChannelPlans {
   let layers: [WeightedLayer]
   let plans: [GroupPlan]
 
-  /// - Throws: ``CompressionError/noLayers(task:)``, ``CompressionError/allGroupsFrozen(groups:)``
+  /// - Throws: ``CompressionError/noLayers(task:)``,
+  ///   ``CompressionError/allGroupsFrozen(groups:openInputs:)``
   ///   and what patterns and scorers are refused with.
   init(_ graph: Graph, scorer: Scorer, settings: PruneSettings) throws {
     try scorer.require(.outputChannel)
@@ -63,7 +64,9 @@ struct ChannelPlans {
     }
     guard plans.contains(where: { $0.reason == nil }) else {
       throw CompressionError.allGroupsFrozen(
-        groups: plans.map { "\"\($0.group.name)\": \($0.reason ?? "")" })
+        groups: plans.map { "\"\($0.group.name)\": \($0.reason ?? "")" },
+        openInputs: graph.inputs.filter { ($0.shape ?? []).dropFirst().contains { $0.size == nil } }
+          .map { "\"\($0.name)\" \($0.shape ?? [])" })
     }
   }
 }

@@ -221,7 +221,8 @@ final class WorkerLibrary: @unchecked Sendable {
       SIGHUP: "SIGHUP", SIGINT: "SIGINT", SIGQUIT: "SIGQUIT", SIGILL: "SIGILL", SIGTRAP: "SIGTRAP",
       SIGABRT: "SIGABRT", SIGBUS: "SIGBUS", SIGFPE: "SIGFPE", SIGKILL: "SIGKILL",
       SIGSEGV: "SIGSEGV", SIGPIPE: "SIGPIPE", SIGTERM: "SIGTERM", SIGXCPU: "SIGXCPU",
-      SIGXFSZ: "SIGXFSZ", SIGSYS: "SIGSYS",
+      SIGXFSZ: "SIGXFSZ", SIGSYS: "SIGSYS", SIGALRM: "SIGALRM", SIGUSR1: "SIGUSR1",
+      SIGUSR2: "SIGUSR2",
     ]
     return names[signal] ?? "signal \(signal)"
   }
