@@ -71,7 +71,7 @@ struct PatternTests {
       "--ratio", "0.5", "--json", "--quiet", folder: folder.path)
     #expect(result.code == 0, "\(result.errors)")
     #expect(result.output.contains("\"granularity\" : \"block\""))
-    #expect(result.output.contains("blocks of 4x1, ratio 0.5, magnitude"))
+    #expect(result.output.contains("blocks of 4x1, ratio 0.5, magnitude, global"))
   }
 
   @Test(arguments: [

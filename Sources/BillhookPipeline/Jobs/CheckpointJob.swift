@@ -26,7 +26,8 @@ struct CheckpointJob {
     let before = try CheckpointCost(path: job.input)
     let after = try CheckpointCost(path: job.output)
     let row = StageReport(
-      index: nil, stage: job.stage.name, summary: job.stage.summary, isTeacher: false,
+      index: nil, stage: job.stage.name, summary: job.stage.summary(result.record),
+      isTeacher: false,
       file: job.output, bytes: try ModelFile.byteCount(job.output), evaluation: nil,
       changeAgainstTeacher: nil, agreementWithTeacher: nil, parameters: after.parameters, macs: 0,
       sparsity: after.sparsity, latencyBatch1: nil, latencyBatch128: nil, seconds: seconds,

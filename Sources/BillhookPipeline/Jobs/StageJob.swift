@@ -94,7 +94,7 @@ public struct StageJob {
     var row = try ledger.row(written, path: output)
     let before = try NetworkCost(of: checked.graph)
     row.stage = stage.name
-    row.summary = stage.summary
+    row.summary = stage.summary(result.record)
     row.file = output
     row.seconds = seconds
     row.record = result.record

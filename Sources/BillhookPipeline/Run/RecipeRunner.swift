@@ -128,7 +128,7 @@ public final class RecipeRunner {
     if let epochs = checkpoint.latest()?.epochs.count {
       announce("\(title): goes on after epoch \(epochs)")
     }
-    announce(stage.summary.isEmpty ? title : "\(title): \(stage.summary)")
+    announce(stage.summary().isEmpty ? title : "\(title): \(stage.summary())")
     let runner = StageRunner(
       context: StageContext(
         catalog: catalog, seed: run.checked.recipe.seed, train: run.checked.train,
@@ -176,7 +176,7 @@ public final class RecipeRunner {
     var row = try ledger.row(written, path: path)
     row.index = index
     row.stage = stage?.name ?? "model"
-    row.summary = stage?.summary ?? Self.describe(run.checked.recipe.model)
+    row.summary = stage?.summary(result.record) ?? Self.describe(run.checked.recipe.model)
     row.isTeacher = isTeacher
     row.seconds = seconds
     row.record = result.record

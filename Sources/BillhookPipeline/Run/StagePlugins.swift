@@ -1,3 +1,4 @@
+internal import BillhookCompression
 internal import BillhookPlugins
 
 /// A plugin chosen for a stage, with its parameters checked.
@@ -36,13 +37,16 @@ extension Stage {
   }
 
   /// The settings in a few words, for the ledger.
-  var summary: String {
+  ///
+  /// - Parameter record: What was made of them; it tells the scope where the scorer chose it.
+  func summary(_ record: StageRecord = .none) -> String {
     switch work {
     case .train(let stage): stage.training.summary
     case .prune(let stage):
       "\(stage.granularity.rawValue)s\(stage.blockShape.map { " of \($0)" } ?? ""), "
         + "\(stage.amount), \(stage.scorer.plugin)"
-        + (stage.scope.map { ", \($0.rawValue)" } ?? "") + (stage.maskOnly ? ", mask only" : "")
+        + ((record.scope ?? stage.scope?.rawValue).map { ", \($0)" } ?? "")
+        + (stage.maskOnly ? ", mask only" : "")
     case .distill(let stage):
       "\(stage.training.summary), \(stage.loss.plugin)"
         + (stage.quantizer.map { ", through \($0.plugin)" } ?? "")
@@ -57,5 +61,12 @@ extension Stage {
 extension TrainingOptions {
   fileprivate var summary: String {
     "\(epochs) epoch\(epochs == 1 ? "" : "s"), \(optimizer.rawValue) \(effectiveLearningRate)"
+  }
+}
+
+extension StageRecord {
+  /// Of a pruning: what its scores were ranked within.
+  fileprivate var scope: String? {
+    if case .prune(let record) = self { record.scope } else { nil }
   }
 }
