@@ -166,10 +166,6 @@ int32_t add_linear(bh_plan *plan, const Binary &operation, int32_t a, int32_t b,
   }
 }
 
-bool has_channels_of(bh_plan *plan, int32_t value, const Dims &dims) {
-  return dims.size() > 1 && plan->at(value).dims[1] == dims[1];
-}
-
 // A layout with as many channels in a block as the other value has; plain where that has none.
 memory::desc blocked_like(const Value &other, const Dims &dims) {
   using tag = memory::format_tag;
@@ -276,9 +272,11 @@ int32_t bh_plan_binary(bh_plan *plan, int32_t a, int32_t b, int32_t kind, int32_
     const auto is_slow = [&] {
       return std::string(description.impl_info_str()).rfind("ref", 0) == 0;
     };
-    if (is_slow() && plan->at(b).dims != dims && has_channels_of(plan, b, dims)) {
+    const Dims own = plan->at(b).dims;
+    if (is_slow() && own != dims && own.size() == dims.size() && own.size() > 1 &&
+        own[1] == dims[1]) {
       // Convolutions with groups may make blocks of 8 channels where others make blocks of 16.
-      b = plan->in_layout(b, blocked_like(plan->at(a), plan->at(b).dims));
+      b = plan->in_layout(b, blocked_like(plan->at(a), own));
       description = {{operation.kind, layout, plan->at(b).layout, layout}, engine()};
     }
     if (is_slow()) return add_broadcast(plan, operation, kind, a, b, dims);

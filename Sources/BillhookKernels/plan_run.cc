@@ -99,7 +99,13 @@ void bh_plan::lay_out() {
     const bool fits = from.kind == Kind::intermediate && to.kind == Kind::intermediate &&
                       !from.kept && !to.kept && from.last == i && to.first == i &&
                       source != target && from.layout.get_size() == to.layout.get_size();
-    if (!fits) continue;
+    // Another operand may be a part of the source, which is read after it is written over.
+    const bool is_whole = std::all_of(
+        operation.reads.begin(), operation.reads.end(), [&](int read) {
+          return home(read) != source ||
+                 values[read].layout.get_size() == from.layout.get_size();
+        });
+    if (!fits || !is_whole) continue;
     from.last = to.last;
     moved[target] = source;
   }

@@ -146,6 +146,29 @@ import Testing
     for (x, y) in zip(found.floats(), expected.floats()) { #expect(abs(x - y) <= 1e-5) }
   }
 
+  /// The second operand is a part of the first, whose memory the result would like to take.
+  @Test(arguments: ["Sub", "Add", "Mul", "Div", "PRelu"], [0, 1])
+  func `a part of an operand is read before the result takes its place`(op: String, axis: Int)
+    throws
+  {
+    let graph = Graph.testing(
+      inputs: ["x": [3, 6, 40]],
+      [
+        Node("Sigmoid", name: "s", inputs: ["x"], outputs: ["h"]),
+        Node("Slice", name: "first", inputs: ["h", "begin", "end", "axis"], outputs: ["q"]),
+        Node(op, name: "op", inputs: ["h", "q"], outputs: ["m"]),
+        Node("Relu", name: "r", inputs: ["m"], outputs: ["y"]),
+      ],
+      [
+        "begin": Tensor([0] as [Int64]), "end": Tensor([1] as [Int64]),
+        "axis": Tensor([Int64(axis)]),
+      ])
+    let feeds = ["x": Tensor.seeded([3, 6, 40], seed: 1)]
+    let expected = try ReferenceEvaluator.run(graph, feeds)["y"]!.floats()
+    let found = try InferencePlan(graph, batchSize: 1).run(feeds)["y"]!.floats()
+    for (a, b) in zip(found, expected) { #expect(abs(a - b) <= 1e-5) }
+  }
+
   /// A transpose that moves axes of one element alone is a view of what it reads.
   @Test(arguments: [[0, 2, 1, 3], [2, 1, 0, 3], [3, 0, 1, 2]], ["Mul", "Add", "Sub", "Div"])
   func `a transpose of axes of one element is read right`(order: [Int], op: String) throws {

@@ -11,7 +11,7 @@ internal import SwiftProtobuf
 /// travels through it as opaque bytes: each protobuf message loses the fields that are modelled and
 /// the rest is kept, to be completed again by encoding. Reading, writing and reading again gives
 /// the same graph; tensors are always written as raw bytes. Nodes in an order in which they cannot be
-/// computed are sorted.
+/// computed are sorted, those of subgraphs aside.
 ///
 /// A model is read as a whole: what happens to its file later changes nothing. Tensors whose bytes
 /// lie in files beside the model are read from there, mapped rather than copied,

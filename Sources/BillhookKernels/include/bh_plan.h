@@ -43,7 +43,6 @@ typedef struct bh_window {
   int64_t groups;              // convolution only
 } bh_window;
 
-
 #define BH_POOL_MAX 0
 #define BH_POOL_AVERAGE_EXCLUDE_PAD 1
 #define BH_POOL_AVERAGE_INCLUDE_PAD 2

@@ -140,7 +140,7 @@ public struct PruneStage: Sendable, Equatable, Codable {
     self.scope = scope
   }
 
-  /// The scope in use.
+  /// The scope where it is given or follows from the granularity; a scorer may still choose another.
   public var effectiveScope: Scope { scope ?? (granularity == .channel ? .layer : .global) }
 }
 

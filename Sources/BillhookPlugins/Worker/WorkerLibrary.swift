@@ -19,7 +19,6 @@ final class WorkerLibrary: @unchecked Sendable {
     var process: WorkerProcess?
     /// What the library says of itself; nil until it was asked.
     var descriptions: [PluginDescription]?
-    /// Counts processes: instances of an earlier one are gone.
     /// What its plugins logged so far.
     var logCount = 0
   }

@@ -285,8 +285,12 @@ public final class WorkerServer: @unchecked Sendable {
 
   private func destroy(_ request: inout WireReader, _ reply: inout WireWriter) {
     let id = request.integer()
-    guard let served = served(id) else { return }
-    state.withLock { $0.served[id] = nil }
+    let found = state.withLock { state -> Served? in
+      guard state.served.indices.contains(id) else { return nil }
+      defer { state.served[id] = nil }
+      return state.served[id]
+    }
+    guard let served = found else { return }
     let plugin = served.plugin.plugin
     let context = CallContext(plugin: plugin, seed: 0)
     let status = context.enter { _ in
