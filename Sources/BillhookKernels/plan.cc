@@ -186,9 +186,9 @@ void bh_plan::pack(const Packing &packing) {
 
 int32_t bh_plan::in_layout(int32_t value, const memory::desc &layout) {
   if (at(value).layout == layout) return value;
-  const auto cached = reordered.find({value, key(layout)});
-  if (cached != reordered.end()) return cached->second;
-  int32_t result;
+  const memory::desc own = at(value).layout;
+  int32_t result = known(value, own, layout);
+  if (result != BH_PLAN_NONE) return result;
   if (at(value).kind == Kind::constant) {
     const memory::desc from = at(value).layout;
     // Now, because a layout that oneDNN cannot make is the fault of the layer being added.
@@ -205,8 +205,17 @@ int32_t bh_plan::in_layout(int32_t value, const memory::desc &layout) {
     add_primitive("Reorder", dnnl::reorder(description), {{DNNL_ARG_FROM, value}},
                   {{DNNL_ARG_TO, result}});
   }
-  reordered[{value, key(layout)}] = result;
+  remember(value, own, result);
   return result;
+}
+
+int32_t bh_plan::known(int32_t value, const memory::desc &from, const memory::desc &to) {
+  const auto found = reordered.find({{at(value).root, key(from)}, key(to)});
+  return found == reordered.end() ? BH_PLAN_NONE : found->second;
+}
+
+void bh_plan::remember(int32_t value, const memory::desc &from, int32_t result) {
+  reordered[{{at(value).root, key(from)}, key(at(result).layout)}] = result;
 }
 
 int32_t bh_plan::parameter_in_layout(int32_t value, const memory::desc &layout) {
@@ -341,7 +350,9 @@ int32_t bh_plan_lent_constant(bh_plan *plan, int32_t type, int32_t rank, const i
 
 int32_t bh_plan_parameter(bh_plan *plan, int32_t rank, const int64_t *dims, const float *data) {
   const int32_t value = bh_plan_constant(plan, BH_TYPE_F32, rank, dims, data);
-  if (value >= 0) plan->values[value].kind = Kind::parameter;
+  if (value < 0) return value;
+  plan->values[value].kind = Kind::parameter;
+  plan->trains = true;
   return value;
 }
 

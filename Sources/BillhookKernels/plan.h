@@ -108,11 +108,13 @@ struct bh_plan {
   std::vector<billhook::Value> values;
   std::vector<billhook::Operation> operations;
   std::vector<billhook::Packing> packings;
-  std::map<std::pair<int, std::string>, int> reordered;  // (value, layout) -> value
+  // (root and what is read of it, layout) -> value
+  std::map<std::pair<std::pair<int, std::string>, std::string>, int> reordered;
   std::unique_ptr<billhook::Buffer> arena;
   std::string error;
   float momentum = std::numeric_limits<float>::quiet_NaN();
   uint64_t run_count = 0;
+  bool trains = false;  // has parameters
   int32_t threads = 0;  // that its primitives were made for; 0 until the first one
   bool finished = false;
 
@@ -132,6 +134,10 @@ struct bh_plan {
   void pack(const billhook::Packing &packing);
   // The value in another layout: itself, a packed constant, or a reorder in the plan.
   int32_t in_layout(int32_t value, const dnnl::memory::desc &layout);
+  // What holds the elements of a value, as `from` reads its bytes, in another layout; NONE if nothing
+  // was remembered to.
+  int32_t known(int32_t value, const dnnl::memory::desc &from, const dnnl::memory::desc &to);
+  void remember(int32_t value, const dnnl::memory::desc &from, int32_t result);
   // Parameters take the layout of their first user for good.
   int32_t parameter_in_layout(int32_t value, const dnnl::memory::desc &layout);
   int32_t plain(int32_t value);

@@ -3,7 +3,8 @@
 #include <cmath>
 #include <vector>
 
-#include "plan.h"
+#include "parallel.h"
+#include "plan_spaced_rows.h"
 
 using namespace billhook;
 
@@ -49,6 +50,35 @@ int32_t with_shape_of(bh_plan *plan, int32_t value, int32_t other) {
   return bh_plan_reshape(plan, value, static_cast<int32_t>(dims.size()), dims.data());
 }
 
+// Adds make(first element, elements, where to), which computes elements of y from the same elements of
+// what it reads: all at once, or row by row where y has a twin with gaps that somebody reads. y is then
+// a copy, if anybody reads it too.
+template <class Make>
+void add_elements(bh_plan *plan, const char *name, const std::vector<int> &reads, int32_t y,
+                  int32_t in_place_source, const Make &make) {
+  const auto size = static_cast<int64_t>(plan->at(y).layout.get_size() / sizeof(float));
+  const int32_t twin = add_gapped_twin(plan, y);
+  std::vector<int> writes{y};
+  if (twin != BH_PLAN_NONE) writes.push_back(twin);
+  plan->add_call(
+      name, reads, writes,
+      [=] {
+        auto *plain = static_cast<float *>(plan->data(y));
+        if (twin == BH_PLAN_NONE || !is_read(plan, twin)) return make(0, size, plain);
+        const int64_t columns = plan->at(twin).dims[1], step = row_step(plan->at(twin));
+        auto *rows = static_cast<float *>(plan->data(twin));
+        const bool is_wanted = is_read(plan, y);
+        const int64_t grain = 1 + bh::streaming_grain / 8 / columns;
+        bh::parallel_for(size / columns, grain, [&](int64_t begin, int64_t end) {
+          for (int64_t r = begin; r < end; r++) {
+            make(r * columns, columns, rows + r * step);
+            if (is_wanted) std::copy_n(rows + r * step, columns, plain + r * columns);
+          }
+        });
+      },
+      in_place_source);
+}
+
 // Our own kernels in whatever layout the value has.
 int32_t add_functions(bh_plan *plan, const char *name, int32_t x, const bh_activation *functions,
                       int32_t count) {
@@ -61,21 +91,16 @@ int32_t add_functions(bh_plan *plan, const char *name, int32_t x, const bh_activ
   }
   const Dims dims = plan->at(source).dims;
   const memory::desc layout = plan->at(source).layout;
-  const auto size = static_cast<int64_t>(layout.get_size() / sizeof(float));
   float zero = 0;
   for (int32_t i = 0; i < count; i++) zero = bh_activate_scalar(functions[i], zero);
   const bool refills = is_padded(plan, source) && zero != 0;
   const std::vector<bh_activation> list(functions, functions + count);
   const int32_t y = plan->add_intermediate(dims, layout);
-  plan->add_call(
-      name, {source}, {y},
-      [=] {
-        auto *out = static_cast<float *>(plan->data(y));
-        bh_activate_f32(list.data(), static_cast<int32_t>(list.size()),
-                        static_cast<const float *>(plan->data(source)), out, size);
-        if (refills) zero_padding(dims, block, out);
-      },
-      source);
+  add_elements(plan, name, {source}, y, source, [=](int64_t first, int64_t n, float *to) {
+    bh_activate_f32(list.data(), static_cast<int32_t>(list.size()),
+                    static_cast<const float *>(plan->data(source)) + first, to, n);
+    if (refills) zero_padding(dims, block, to);  // all at once: only plain rows have a twin
+  });
   return with_shape_of(plan, y, x);
 }
 
@@ -94,15 +119,12 @@ int32_t add_slopes(bh_plan *plan, int32_t dy, int32_t x, const bh_activation &ac
   const memory::desc layout = plan->at(source).layout;
   dy = plan->in_layout(plan->with_dims(dy, dims), layout);
   const int32_t dx = plan->add_intermediate(dims, layout);
-  const auto size = static_cast<int64_t>(layout.get_size() / sizeof(float));
-  plan->add_call(
-      "ActivationBackward", {dy, source}, {dx},
-      [=] {
-        bh_activation_gradient_f32(activation, static_cast<const float *>(plan->data(source)),
-                                   static_cast<const float *>(plan->data(dy)),
-                                   static_cast<float *>(plan->data(dx)), size);
-      },
-      dy);
+  add_elements(plan, "ActivationBackward", {dy, source}, dx, dy,
+               [=](int64_t first, int64_t n, float *to) {
+                 bh_activation_gradient_f32(
+                     activation, static_cast<const float *>(plan->data(source)) + first,
+                     static_cast<const float *>(plan->data(dy)) + first, to, n);
+               });
   return with_shape_of(plan, dx, x);
 }
 

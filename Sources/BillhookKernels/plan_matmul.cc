@@ -4,6 +4,7 @@
 #include "plan.h"
 #include "plan_pieces.h"
 #include "plan_post_operations.h"
+#include "plan_spaced_rows.h"
 
 using namespace billhook;
 
@@ -11,24 +12,8 @@ namespace {
 
 // A matrix of rows that lie `step` floats apart; turned, they are the columns.
 memory::desc matrix(int64_t rows, int64_t columns, int64_t step, bool turned) {
-  if (turned) return memory::desc({columns, rows}, memory::data_type::f32, Dims{1, step});
-  return memory::desc({rows, columns}, memory::data_type::f32, Dims{step, 1});
-}
-
-// The matrix for a product that goes down its columns and does so `uses` times. Rows that are a
-// large power of two apart share a few sets of the cache, and push each other out; a line more
-// between them helps. The benchmark train-step-transformer has such products, of rows 4 KiB apart.
-int32_t spread(bh_plan *plan, int32_t value, int64_t uses) {
-  constexpr int64_t period = 256, line = 16, least = 256;
-  const Dims dims = plan->at(value).dims;
-  if (plan->at(value).kind == Kind::constant || dims[1] % period != 0 || dims[0] < least ||
-      uses < least)
-    return value;
-  return plan->in_layout(value, matrix(dims[0], dims[1], dims[1] + line, false));
-}
-
-int64_t step_of(bh_plan *plan, int32_t value) {
-  return plan->at(value).layout.data.format_desc.blocking.strides[0];
+  const memory::desc layout = row_layout(rows, columns, step);
+  return turned ? layout.permute_axes({1, 0}) : layout;
 }
 
 // The product of two matrices of many rows over a fixed partition of those of A as it lies: parts
@@ -41,9 +26,9 @@ int32_t add_matrix_product(bh_plan *plan, int32_t a, int32_t b, int32_t bias, bo
   if (rows < least_rows || (sums && (turns_b || bias != BH_PLAN_NONE || steps.len() > 0)))
     return BH_PLAN_NONE;
   const int64_t columns = plan->at(a).dims[1], outputs = plan->at(b).dims[turns_b ? 0 : 1];
-  if (turns_a) a = spread(plan, a, outputs);
-  if (!turns_b) b = spread(plan, b, turns_a ? columns : rows);
-  const int64_t a_step = step_of(plan, a), b_step = step_of(plan, b);
+  a = turns_a ? with_gaps(plan, a, outputs, kShortestLeftRow) : with_known_gaps(plan, a);
+  if (!turns_b) b = with_gaps(plan, b, turns_a ? columns : rows, kShortestRightRow);
+  const int64_t a_step = row_step(plan->at(a)), b_step = row_step(plan->at(b));
   const Dims own = plan->at(b).dims;
   const Dims dims{sums ? columns : rows, outputs};
   const int32_t y = plan->add_intermediate(dims, plain_layout(dims, memory::data_type::f32));

@@ -1,6 +1,6 @@
 // Reductions over axes.
 #include "bh_reduce.h"
-#include "plan.h"
+#include "plan_spaced_rows.h"
 
 using namespace billhook;
 
@@ -14,9 +14,13 @@ int32_t bh_plan_reduce(bh_plan *plan, int32_t x, int32_t kind, int32_t first, in
     int64_t outer = 1, count = 1, inner = 1;
     for (int32_t i = 0; i < static_cast<int32_t>(dims.size()); i++)
       (i < first ? outer : i < first + axes ? count : inner) *= dims[i];
+    const bool keeps_rows = outer == 1 && dims.size() > 1 && inner == dims.back();
+    const int32_t spaced = keeps_rows ? with_known_gaps(plan, x) : x;
+    const int64_t step = spaced == x ? inner : row_step(plan->at(spaced));
+    x = spaced;
     const int32_t y = plan->add_intermediate(target, plain_layout(target, memory::data_type::f32));
     plan->add_call("Reduce", {x}, {y}, [=] {
-      bh_reduce_f32(kind, static_cast<const float *>(plan->data(x)), outer, count, inner,
+      bh_reduce_f32(kind, static_cast<const float *>(plan->data(x)), outer, count, inner, step,
                     static_cast<float *>(plan->data(y)));
     });
     return y;

@@ -64,8 +64,8 @@ double Finished(int32_t kind, double value, int64_t count) {
 }
 
 template <class Rule>
-void Lines(int32_t kind, const float *x, int64_t count, int64_t inner, int64_t begin, int64_t end,
-           float *y) {
+void Lines(int32_t kind, const float *x, int64_t count, int64_t inner, int64_t step, int64_t begin,
+           int64_t end, float *y) {
   if (inner == 1) {
     for (int64_t o = begin; o < end; o++) {
       const float *row = x + o * count;
@@ -86,12 +86,12 @@ void Lines(int32_t kind, const float *x, int64_t count, int64_t inner, int64_t b
     const int64_t width = std::min<int64_t>({kReducedColumns, inner - first, end - o});
     double lanes[kReducedColumns];
     std::fill(lanes, lanes + kReducedColumns, Rule::Start());
-    const float *column = x + outer * count * inner + first;
+    const float *column = x + outer * count * step + first;
     if (width == kReducedColumns) {
-      for (int64_t i = 0; i < count; i++, column += inner)
+      for (int64_t i = 0; i < count; i++, column += step)
         for (int l = 0; l < kReducedColumns; l++) lanes[l] = Rule::Join(lanes[l], column[l]);
     } else {
-      for (int64_t i = 0; i < count; i++, column += inner)
+      for (int64_t i = 0; i < count; i++, column += step)
         for (int64_t l = 0; l < width; l++) lanes[l] = Rule::Join(lanes[l], column[l]);
     }
     for (int64_t l = 0; l < width; l++)
@@ -100,15 +100,15 @@ void Lines(int32_t kind, const float *x, int64_t count, int64_t inner, int64_t b
   }
 }
 
-void ReduceLines(int32_t kind, const float *x, int64_t count, int64_t inner, int64_t begin,
-                 int64_t end, float *y) {
+void ReduceLines(int32_t kind, const float *x, int64_t count, int64_t inner, int64_t step,
+                 int64_t begin, int64_t end, float *y) {
   switch (kind) {
-    case BH_REDUCE_MAX: return Lines<LargestRule>(kind, x, count, inner, begin, end, y);
-    case BH_REDUCE_MIN: return Lines<SmallestRule>(kind, x, count, inner, begin, end, y);
-    case BH_REDUCE_L1: return Lines<Absolute>(kind, x, count, inner, begin, end, y);
+    case BH_REDUCE_MAX: return Lines<LargestRule>(kind, x, count, inner, step, begin, end, y);
+    case BH_REDUCE_MIN: return Lines<SmallestRule>(kind, x, count, inner, step, begin, end, y);
+    case BH_REDUCE_L1: return Lines<Absolute>(kind, x, count, inner, step, begin, end, y);
     case BH_REDUCE_L2:
-    case BH_REDUCE_SQUARES: return Lines<Squares>(kind, x, count, inner, begin, end, y);
-    default: return Lines<Total>(kind, x, count, inner, begin, end, y);
+    case BH_REDUCE_SQUARES: return Lines<Squares>(kind, x, count, inner, step, begin, end, y);
+    default: return Lines<Total>(kind, x, count, inner, step, begin, end, y);
   }
 }
 
@@ -122,11 +122,11 @@ HWY_EXPORT(ReduceLines);
 }  // namespace billhook
 
 void bh_reduce_f32(int32_t kind, const float *x, int64_t outer, int64_t count, int64_t inner,
-                   float *y) {
+                   int64_t step, float *y) {
   const int64_t least = std::min<int64_t>(inner, billhook::kReducedColumns);
   const int64_t grain = std::max<int64_t>(least, bh::streaming_grain / 4 / count);
   bh::parallel_for(outer * inner, grain, [=](int64_t begin, int64_t end) {
-    HWY_DYNAMIC_DISPATCH(billhook::ReduceLines)(kind, x, count, inner, begin, end, y);
+    HWY_DYNAMIC_DISPATCH(billhook::ReduceLines)(kind, x, count, inner, step, begin, end, y);
   });
 }
 #endif  // HWY_ONCE

@@ -4,12 +4,12 @@
 #include "bh_reduce.h"
 
 void bh_reduce_f32_scalar(int32_t kind, const float *x, int64_t outer, int64_t count,
-                          int64_t inner, float *y) {
+                          int64_t inner, int64_t step, float *y) {
   for (int64_t o = 0; o < outer; o++) {
     for (int64_t n = 0; n < inner; n++) {
       double sum = 0, largest = -INFINITY, smallest = INFINITY, absolute = 0, squares = 0;
       for (int64_t i = 0; i < count; i++) {
-        const double value = x[(o * count + i) * inner + n];
+        const double value = x[(o * count + i) * step + n];
         sum += value;
         absolute += std::fabs(value);
         squares += value * value;

@@ -12,10 +12,10 @@ import Testing
     let (outer, count, inner) = (Int64(shape[0]), Int64(shape[1]), Int64(shape[2]))
     let x = uniform(shape.reduce(1, *), seed: 1)
     var expected = [Float](repeating: 9, count: shape[0] * shape[2])
-    bh_reduce_f32_scalar(kind, x, outer, count, inner, &expected)
+    bh_reduce_f32_scalar(kind, x, outer, count, inner, inner, &expected)
     for found in onEveryConfiguration({
       var y = expected.map { _ in Float.nan }
-      bh_reduce_f32(kind, x, outer, count, inner, &y)
+      bh_reduce_f32(kind, x, outer, count, inner, inner, &y)
       return y
     }) {
       // Sums in double, in another order: the last bit of a float at most.
@@ -29,7 +29,7 @@ import Testing
       for place in 0..<40 {
         var x = uniform(40, seed: 2)
         x[place] = .nan
-        bh_reduce_f32(kind, x, 1, 40, 1, &y)
+        bh_reduce_f32(kind, x, 1, 40, 1, 1, &y)
         #expect(y[0].isNaN)
       }
     }

@@ -14,12 +14,13 @@ extern "C" {
 #define BH_REDUCE_L2 5           // root of the sum of squares
 #define BH_REDUCE_SQUARES 6      // sum of squares
 
-// y[outer, inner] from x[outer, count, inner], count >= 1. Sums are taken in double. The same bits
-// for any number of threads. [any]
+// y[outer, inner] from x[outer, count, inner], count >= 1, whose rows of `inner` elements lie `step`
+// floats apart: inner, or more if inner > 1. Sums are taken in double. The same bits for any number of
+// threads. [any]
 void bh_reduce_f32(int32_t kind, const float *x, int64_t outer, int64_t count, int64_t inner,
-                   float *y);
+                   int64_t step, float *y);
 void bh_reduce_f32_scalar(int32_t kind, const float *x, int64_t outer, int64_t count,
-                          int64_t inner, float *y);
+                          int64_t inner, int64_t step, float *y);
 
 #ifdef __cplusplus
 }
