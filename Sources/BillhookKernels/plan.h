@@ -3,6 +3,7 @@
 #define BH_PLAN_INTERNAL_H
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <limits>
 #include <map>
@@ -105,7 +106,7 @@ void reorder_now(const memory::desc &from, const void *source, const memory::des
 }  // namespace billhook
 
 struct bh_plan {
-  std::vector<billhook::Value> values;
+  std::deque<billhook::Value> values;  // stay where they are while others are added
   std::vector<billhook::Operation> operations;
   std::vector<billhook::Packing> packings;
   // (root and what is read of it, layout) -> value

@@ -17,7 +17,7 @@ namespace {
 size_t place(std::vector<Value *> &values) {
   std::sort(values.begin(), values.end(), [](const Value *a, const Value *b) {
     const size_t left = a->layout.get_size(), right = b->layout.get_size();
-    return left != right ? left > right : a < b;  // by address: the values lie in one array
+    return left != right ? left > right : a->root < b->root;
   });
   std::vector<Value *> placed;  // by offset
   size_t total = 0;
