@@ -185,6 +185,8 @@ void bh_plan::pack(const Packing &packing) {
 }
 
 int32_t bh_plan::in_layout(int32_t value, const memory::desc &layout) {
+  // The weights of a convolution with groups have an axis more than the tensor that they are.
+  if (at(value).layout.dims() != layout.dims()) value = with_dims(value, layout.dims());
   if (at(value).layout == layout) return value;
   const memory::desc own = at(value).layout;
   int32_t result = known(value, own, layout);
