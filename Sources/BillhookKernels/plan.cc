@@ -220,9 +220,14 @@ void bh_plan::remember(int32_t value, const memory::desc &from, int32_t result) 
   reordered[{{at(value).root, key(from)}, key(at(result).layout)}] = result;
 }
 
+bool bh_plan::is_free(int32_t value) {
+  const Value &stored = at(value);
+  return stored.kind == Kind::parameter && !stored.adopted && stored.root == value;
+}
+
 int32_t bh_plan::parameter_in_layout(int32_t value, const memory::desc &layout) {
-  Value &parameter = at(value);
-  if (parameter.kind == Kind::parameter && !parameter.adopted && parameter.root == value) {
+  if (is_free(value)) {
+    Value &parameter = at(value);
     parameter.adopted = true;
     if (parameter.layout != layout) {
       // Plain until now, so the axes may be described as the user needs them.
@@ -254,6 +259,8 @@ int32_t bh_plan::unflattened(int32_t value) {
 }
 
 int32_t bh_plan::plain(int32_t value) {
+  if (value == BH_PLAN_NONE) return value;
+  if (is_free(value)) return parameter_in_layout(value, memory::desc(at(value).layout));
   const int32_t source = at(value).flat_of;
   if (source != BH_PLAN_NONE) {
     const int32_t base = plain(source);
@@ -264,16 +271,9 @@ int32_t bh_plan::plain(int32_t value) {
   return in_layout(value, plain_layout(stored.layout.dims(), stored.layout.data_type()));
 }
 
-int32_t bh_plan::plain_for_good(int32_t value) {
-  if (value == BH_PLAN_NONE) return value;
-  const Value &stored = at(value);
-  const bool is_free = stored.kind == Kind::parameter && stored.root == value && !stored.adopted;
-  return is_free ? parameter_in_layout(value, memory::desc(stored.layout)) : plain(value);
-}
-
 int32_t bh_plan::factors(int32_t value, int64_t count, std::vector<int> &reads) {
   if (value == BH_PLAN_NONE) return value;
-  const int32_t result = plain_for_good(value);
+  const int32_t result = plain(value);
   int64_t found = 1;
   for (int64_t size : at(result).dims) found *= size;
   if (found != count)

@@ -141,9 +141,10 @@ struct bh_plan {
   void remember(int32_t value, const dnnl::memory::desc &from, int32_t result);
   // Parameters take the layout of their first user for good.
   int32_t parameter_in_layout(int32_t value, const dnnl::memory::desc &layout);
+  // Whether the value is a parameter that nobody has packed so far.
+  bool is_free(int32_t value);
+  // In plain order; a free parameter stays so for good. NONE stays NONE.
   int32_t plain(int32_t value);
-  // The same for what reads it as it lies: a parameter that nobody has packed so far stays plain.
-  int32_t plain_for_good(int32_t value);
   // A scale or shift of `count` elements as what kernels read, noted in `reads`; NONE stays NONE.
   int32_t factors(int32_t value, int64_t count, std::vector<int> &reads);
   // The value as a tensor of other axes with the same elements in the same order.

@@ -10,7 +10,7 @@ int32_t bh_plan_host(bh_plan *plan, const char *name, bh_host_call call, void *c
                      const int32_t *ranks, const int64_t *dims, int32_t *outputs) {
   return plan->guarded([&] {
     std::vector<int> reads, writes;
-    for (int32_t i = 0; i < input_count; i++) reads.push_back(plan->plain_for_good(inputs[i]));
+    for (int32_t i = 0; i < input_count; i++) reads.push_back(plan->plain(inputs[i]));
     for (int32_t i = 0; i < output_count; i++) {
       const Dims shape = dims_of(ranks[i], dims);
       dims += ranks[i];

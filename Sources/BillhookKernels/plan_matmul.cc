@@ -131,12 +131,12 @@ int32_t bh_plan_matmul(bh_plan *plan, int32_t a, int32_t b, int32_t bias, int32_
                        int32_t transpose_b, const bh_activation *functions, int32_t count) {
   return plan->guarded([&] {
     const bool turns_a = transpose_a != 0, turns_b = transpose_b != 0;
-    bias = plan->plain_for_good(bias);
+    bias = plan->plain(bias);
     // Both get the same number of axes.
     const size_t rank = std::max(plan->at(a).dims.size(), plan->at(b).dims.size());
     if (rank < 2) throw PlanFailure("A matrix product needs two axes; both factors have fewer.");
     auto factor = [&](int32_t value) {
-      value = plan->plain_for_good(value);
+      value = plan->plain(value);
       const Dims dims = with_rank(plan->at(value).dims, rank);
       if (plan->at(value).dims == dims) return value;
       return plan->add_view(value, dims, plain_layout(dims, memory::data_type::f32));

@@ -49,7 +49,7 @@ extern "C" {
 int32_t bh_plan_pick(bh_plan *plan, int32_t x, int32_t rank, const int64_t *dims,
                      const int64_t *source, float fill) {
   return plan->guarded([&] {
-    x = plan->plain_for_good(x);
+    x = plan->plain(x);
     auto picked = std::make_shared<Picked>();
     const Dims shape = dims_of(rank, dims);
     picked->from = plan->at(x).dims;

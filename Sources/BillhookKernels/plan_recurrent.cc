@@ -68,14 +68,14 @@ int32_t bh_plan_recurrent(bh_plan *plan, const bh_recurrent *form, int32_t x, in
   return plan->guarded([&] {
     auto layer = std::make_shared<Recurrent>();
     *layer = {{*form, 0, 0, 0, 0},
-              plan->plain_for_good(x),
-              plan->plain_for_good(w),
-              plan->plain_for_good(r),
-              plan->plain_for_good(bias),
-              plan->plain_for_good(lengths),
-              plan->plain_for_good(state),
-              plan->plain_for_good(cell),
-              plan->plain_for_good(peepholes),
+              plan->plain(x),
+              plan->plain(w),
+              plan->plain(r),
+              plan->plain(bias),
+              plan->plain(lengths),
+              plan->plain(state),
+              plan->plain(cell),
+              plan->plain(peepholes),
               BH_PLAN_NONE,
               BH_PLAN_NONE,
               BH_PLAN_NONE,
@@ -125,8 +125,8 @@ int32_t bh_plan_recurrent_backward(bh_plan *plan, int32_t y, int32_t dy, int32_t
   return plan->guarded([&] {
     const auto layer = std::static_pointer_cast<Recurrent>(plan->at(y).forward);
     if (!layer) throw PlanFailure("The value was not made by a recurrent layer.");
-    const int32_t given[] = {plan->plain_for_good(dy), plan->plain_for_good(d_last),
-                             plan->plain_for_good(d_last_cell)};
+    const int32_t given[] = {plan->plain(dy), plan->plain(d_last),
+                             plan->plain(d_last_cell)};
     std::vector<int> reads = layer->reads(), writes;
     for (int value : {layer->gates, layer->terms, layer->cells, y, given[0], given[1], given[2]})
       if (value != BH_PLAN_NONE) reads.push_back(value);

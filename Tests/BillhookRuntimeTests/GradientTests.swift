@@ -6,7 +6,7 @@ import OrderedCollections
 import Testing
 
 @Suite struct GradientTests {
-  /// Each graph behind a trained scale `p` of its input, so that the gradient must pass through the
+  /// Each graph behind a trained shift `p` of its input, so that the gradient must pass through the
   /// operator, beside the operator's own parameters.
   static let subjects =
     (OperatorGraph.layers + OperatorGraph.others + OperatorGraph.fused + OperatorGraph.functions
@@ -20,10 +20,10 @@ import Testing
         graph.initializers[name] = Initializer(.seeded([1] + axes, seed: 20, name))
         for node in graph.nodes.indices {
           graph.nodes[node].inputs = graph.nodes[node].inputs.map {
-            $0 == input.name ? "\($0).scaled" : $0
+            $0 == input.name ? "\($0).shifted" : $0
           }
         }
-        // A scale needs a trained value beside it to be trained itself.
+        // A shift needs a trained value beside it to be trained itself.
         graph.nodes.insert(
           Node(
             "BatchNormalization", name: "norm\(index)",
@@ -31,8 +31,8 @@ import Testing
             outputs: ["\(input.name).normal"]), at: 0)
         graph.nodes.insert(
           Node(
-            "Mul", name: "scale\(index)", inputs: ["\(input.name).normal", name],
-            outputs: ["\(input.name).scaled"]),
+            "Add", name: "shift\(index)", inputs: ["\(input.name).normal", name],
+            outputs: ["\(input.name).shifted"]),
           at: 1)
         let channels = axes.first ?? 1
         graph.initializers["one\(index)"] = Initializer(

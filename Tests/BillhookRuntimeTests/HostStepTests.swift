@@ -7,46 +7,6 @@ import Testing
 
 /// Training through operators that only their definitions compute.
 @Suite struct HostStepTests {
-  private static let batch = 3
-
-  /// The loss, the sum of the outputs times a direction, and the gradients.
-  private func loss(
-    _ graph: Graph, _ feeds: [String: Tensor]
-  ) throws -> (value: Double, gradients: [String: Tensor]) {
-    let plan = try TrainingPlan(graph, batchSize: Self.batch, optimizer: .sgd())
-    var sum = 0.0
-    try plan.step(feeds, learningRate: 0) { output, gradient in
-      gradient = .seeded(output.shape, seed: 6)
-      sum = zip(output.floats(), gradient.floats()).reduce(0) { $0 + Double($1.0 * $1.1) }
-    }
-    return (sum, try plan.gradients())
-  }
-
-  private func expectDifferences(
-    _ graph: Graph, _ weights: [String: Tensor], _ feeds: [String: Tensor]
-  ) throws {
-    let gradients = try loss(graph, feeds).gradients
-    #expect(Set(gradients.keys) == Set(weights.keys))
-    for (name, weight) in weights {
-      let gradient = try #require(gradients[name]).floats()
-      for element in 0..<min(weight.count, 6) {
-        func shifted(_ step: Float) throws -> Double {
-          var numbers = weight.floats()
-          numbers[element] += step
-          var changed = graph
-          let isSet = changed.setConstant(name, Tensor(numbers, shape: weight.shape))
-          #expect(isSet)
-          return try loss(changed, feeds).value
-        }
-        let h: Float = 1.0 / 512
-        let numeric = (try shifted(h) - shifted(-h)) / (2 * Double(h))
-        #expect(
-          abs(Double(gradient[element]) - numeric) <= 0.02 * max(0.1, abs(numeric)),
-          "\(name)[\(element)]: \(gradient[element]) against \(numeric)")
-      }
-    }
-  }
-
   @Test func `an embedding that is also the last layer is trained through both`() throws {
     let table = Tensor.seeded([7, 4], seed: 1)
     let graph = Graph.testing(
@@ -69,8 +29,10 @@ import Testing
       ], opset: 20)
     var tokens = graph
     tokens.inputs = [ValueInfo("x", .int64, shape: ["N", 5])]
-    let x = Tensor((0..<Self.batch * 5).map { Int64($0 * 5 % 7) }, shape: [Self.batch, 5])
-    try expectDifferences(
+    let x = Tensor(
+      (0..<centralDifferenceBatch * 5).map { Int64($0 * 5 % 7) },
+      shape: [centralDifferenceBatch, 5])
+    try expectCentralDifferences(
       tokens, ["table": table, "scale": .seeded([4], seed: 2), "shift": .seeded([4], seed: 3)],
       ["x": x])
   }
@@ -117,12 +79,12 @@ import Testing
         Node("Mul", name: "y", inputs: ["s", "last"], outputs: ["y"]),
       ],
       ["count": Tensor(scalar: Int64(3)), "axis": Tensor([Int64(0)])])
-    let feeds = ["x": Tensor.seeded([Self.batch, 4], seed: 5)]
+    let feeds = ["x": Tensor.seeded([centralDifferenceBatch, 4], seed: 5)]
     let weights: [String: Tensor] = [
       "inner": .seeded([4], seed: 8), "bias": .seeded([4], seed: 9),
     ]
-    try expectDifferences(graph, weights, feeds)
-    let plan = try TrainingPlan(graph, batchSize: Self.batch, optimizer: .sgd())
+    try expectCentralDifferences(graph, weights, feeds)
+    let plan = try TrainingPlan(graph, batchSize: centralDifferenceBatch, optimizer: .sgd())
     try plan.step(feeds, learningRate: 0.1) { _, gradient in
       gradient = .seeded(gradient.shape, seed: 6)
     }

@@ -184,7 +184,8 @@ enum ForwardRules {
     let isTrained =
       ["Add", "Mul"].contains(step.node.op) && operands.contains { l.dependsOnParameters($0) }
     func operand(_ name: String) throws(RuntimeError) -> PlanValue {
-      isTrained && l.isWeight(name) ? try l.parameter(name) : try l.float(name)
+      isTrained && l.isWeight(name) && (step.node.op == "Add" || l.isVector(name))
+        ? try l.parameter(name) : try l.float(name)
     }
     return try l.plan.binary(
       try operand(operands[0]), try operand(operands[1]), kind, l.shape(step.node.outputs[0]))

@@ -42,7 +42,7 @@ enum LayerRules {
       return try l.quantized(y, step)
     }
     var y = try l.plan.matmul(
-      try l.parameter(node.inputs[0]), try l.parameter(node.inputs[1]),
+      try l.leftFactor(node.inputs[0], beside: node.inputs[1]), try l.parameter(node.inputs[1]),
       transposeA: form.transposesA, transposeB: form.transposesB, shape)
     if form.alpha != 1 { y = try l.plan.linear(y, alpha: form.alpha, beta: 0) }
     if let name = node.input(2) {
@@ -70,7 +70,7 @@ enum LayerRules {
     // Rows are independent, so all leading axes are one.
     let rows = a.dropLast().reduce(1, *)
     if b.count == 2, l.mode == .training {
-      let x = isLayer ? try l.float(left) : try l.parameter(left)
+      let x = try l.leftFactor(left, beside: right)
       let y = try l.plan.matmul(
         try l.plan.reshape(x, [rows, b[0]]), try l.parameter(right),
         bias: try l.bias(step, outputs: b[1]), [rows, b[1]])
@@ -78,7 +78,7 @@ enum LayerRules {
     }
     guard isLayer else {
       let y = try l.plan.matmul(
-        try l.parameter(left), try l.parameter(right), shape, step.activations)
+        try l.leftFactor(left, beside: right), try l.parameter(right), shape, step.activations)
       return try l.quantized(y, step)
     }
     let x = try l.plan.reshape(try l.float(left), [rows, b[0]])

@@ -43,6 +43,9 @@ final class Lowering {
   /// Constants that training leaves as they are.
   var fixed: Set<String> = []
   private let constants: [String: Tensor]
+  /// Values that are computed from constants alone, and the constants that weights are computed from.
+  private var settled = Set<String>()
+  private var weightSources = Set<String>()
   private var floats: [String: PlanValue] = [:]
 
   init(
@@ -61,6 +64,10 @@ final class Lowering {
       if let name = node.outputs.first { constants[name] = graph.constant(name) }
     }
     self.constants = constants
+    guard mode == .training else { return }
+    let producers = TrainedInputs.producers(in: graph)
+    settled = Set(producers.keys)
+    weightSources = TrainedInputs.sources(of: graph, producers) { isVector($0) }
   }
 
   /// Adds the operations of one step; its output has a value afterwards.
@@ -68,6 +75,9 @@ final class Lowering {
     plan.currentNode = step.node.displayName
     if step.node.op == "Constant" { return }
     guard mode == .training else { return try lowerToKernels(step) }
+    for name in step.nodes.flatMap(\.inputs) where weightSources.contains(name) && isWeight(name) {
+      _ = try parameter(name)
+    }
     if ForwardRules.runs(step.node, graph, types) {
       do {
         return try lowerToKernels(step)
@@ -161,6 +171,16 @@ final class Lowering {
     let value = try plan.parameter(tensor)
     parameters[name] = value
     return value
+  }
+
+  /// True for a constant, and in training for what is computed from constants alone.
+  func isFixedByConstants(_ name: String) -> Bool {
+    settled.contains(name) || constant(name) != nil
+  }
+
+  /// The left factor of a product: of two constants only the right one is a weight.
+  func leftFactor(_ left: String, beside right: String) throws(RuntimeError) -> PlanValue {
+    isFixedByConstants(right) ? try float(left) : try parameter(left)
   }
 
   /// A statistic: changed by training, but not by gradients.
