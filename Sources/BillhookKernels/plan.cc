@@ -139,8 +139,12 @@ Value &bh_plan::at(int32_t value) {
   return values[value];
 }
 
-int32_t bh_plan::add_value(Kind kind, const Dims &dims, const memory::desc &layout) {
+int32_t bh_plan::add_value(Kind kind, const Dims &dims, const memory::desc &given) {
   const auto index = static_cast<int32_t>(values.size());
+  // Layouts that differ in the steps of axes of one element alone are equal to oneDNN, but some of its
+  // kernels tell other broadcasts by them.
+  const memory::desc plain = plain_layout(dims, given.data_type());
+  const memory::desc layout = given == plain ? plain : given;
   Value value{kind, dims, layout, dnnl::memory(layout, engine(), DNNL_MEMORY_NONE), index};
   values.push_back(std::move(value));
   return index;
@@ -149,9 +153,7 @@ int32_t bh_plan::add_value(Kind kind, const Dims &dims, const memory::desc &layo
 int32_t bh_plan::add_view(int32_t of, const Dims &dims, const memory::desc &layout) {
   const int32_t root = at(of).root;
   const Kind kind = at(of).kind;
-  // Equal layouts can differ in the steps of axes of one element; see bh_plan_binary.
-  const memory::desc plain = plain_layout(dims, layout.data_type());
-  const int32_t view = add_value(kind, dims, layout == plain ? plain : layout);
+  const int32_t view = add_value(kind, dims, layout);
   values[view].root = root;
   return view;
 }

@@ -6,7 +6,8 @@
 
 namespace billhook {
 
-// Appends the functions that oneDNN knows, up to the first that it does not know. Returns how many.
+// Appends the first of the functions, if oneDNN knows it. Returns how many are done, 0 or 1: of two
+// functions version 2.6 computes the second with numbers of the first.
 int32_t append_functions(dnnl::post_ops &steps, const bh_activation *functions, int32_t count);
 
 // A layout that a primitive may choose.
