@@ -296,8 +296,9 @@ int32_t bh_plan_binary(bh_plan *plan, int32_t a, int32_t b, int32_t kind, int32_
     };
     const Dims own = plan->at(b).dims;
     if (is_slow() && own != dims && own.size() == dims.size() && own.size() > 1 &&
-        own[1] == dims[1]) {
-      // Convolutions with groups may make blocks of 8 channels where others make blocks of 16.
+        own[1] == dims[1] && dims[1] > 1) {
+      // Convolutions with groups may make blocks of 8 channels where others make blocks of 16. A
+      // single channel in a block is taken for one that is spread.
       b = plan->in_layout(b, blocked_like(plan->at(a), own));
       description = {{operation.kind, layout, plan->at(b).layout, layout}, engine()};
     }

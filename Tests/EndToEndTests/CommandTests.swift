@@ -97,6 +97,40 @@ import Testing
     #expect(try NumpyArchive.read(path: folder("y.npz"))["logits"]?.shape == [5, 3])
   }
 
+  @Test func `infer writes bfloat16 as float32`() throws {
+    var graph = Graph.testing(
+      "Cast", ["N", 3], attributes: ["to": .int(16)], opset: 17)
+    graph.outputs[0] = ValueInfo("y", .bfloat16, shape: nil)
+    try ONNXFile.write(graph, to: folder("short.onnx"))
+    try NumpyFile.writeArray(Tensor([1, 2.5, -3] as [Float], shape: [1, 3]), to: folder("x.npy"))
+    let result = try BillhookProcess(
+      "infer", "short.onnx", "--input", "x=x.npy", "-o", "y.npz", folder: folder.path)
+    #expect(result.code == 0, "\(result.errors)")
+    #expect(try NumpyArchive.read(path: folder("y.npz"))["y"]?.floats() == [1, 2.5, -3])
+  }
+
+  /// Before the data was compared with the network, a single column counted as one class.
+  @Test func `a network with one output learns yes and no`() throws {
+    let graph = Graph.testing(
+      inputs: ["x": ["N", 4]],
+      [
+        Node("Gemm", name: "layer", inputs: ["x", "w", "b"], outputs: ["h"]),
+        Node("Sigmoid", name: "chance", inputs: ["h"], outputs: ["y"]),
+      ], ["w": .seeded([4, 1], seed: 1), "b": Tensor(zeros: [1])])
+    try ONNXFile.write(graph, to: folder("chance.onnx"))
+    let x = Tensor.seeded([8, 4], seed: 2)
+    try NumpyArchive.write(
+      ["x": x, "labels": Tensor((0..<8).map { Int64(x.floats()[4 * $0] > 0 ? 1 : 0) })],
+      to: folder("answers.npz"))
+    let result = try BillhookProcess(
+      "train", "chance.onnx", "-o", "trained.onnx", "--data", "npz:answers.npz", "--epochs", "200",
+      "--batch-size", "8", folder: folder.path)
+    #expect(result.code == 0, "\(result.errors)")
+    let evaluated = try BillhookProcess(
+      "evaluate", "trained.onnx", "--data", "npz:answers.npz", folder: folder.path)
+    #expect(evaluated.output.contains("8 of 8"), "\(evaluated.output)")
+  }
+
   @Test func `inputs whose first axes have other names have other sizes`() throws {
     let graph = Graph.testing(
       inputs: ["a": ["S", 3], "b": ["T", 3]],

@@ -17,7 +17,7 @@ public struct InferReport: Sendable, Codable, Equatable {
   public var inputs: [Array]
   public var outputs: [Array]
 
-  /// Runs a network and writes all of its outputs to an NPZ file.
+  /// Runs a network and writes all of its outputs to an NPZ file, bfloat16 ones as float32.
   ///
   /// - Parameter inputs: NPY files by input name.
   public static func run(
@@ -37,7 +37,10 @@ public struct InferReport: Sendable, Codable, Equatable {
     // The plan is the only one that needs the graph, so its weights need not stay.
     let results = try InferencePlan(consume graph, for: given).run(given)
     var outputs: OrderedDictionary<String, Tensor> = [:]
-    for name in names { outputs[name] = results[name] }
+    for name in names {
+      // NumPy has no bfloat16, and float32 holds each of its numbers.
+      outputs[name] = results[name].map { $0.elementType == .bfloat16 ? $0.asFloat32() : $0 }
+    }
     try NumpyArchive.write(outputs, to: output)
     return InferReport(
       model: path, output: output, batchSize: batchSize, inputs: inputs.map(describe),

@@ -113,13 +113,14 @@ struct RecipeCheck {
     }
   }
 
-  /// The columns of the first output; nil when it is not `[N, C]`.
+  /// The classes that the first output tells apart: its columns, or yes and no of a single one; nil
+  /// when it is not `[N, C]`.
   static func classCount(_ graph: Graph) throws -> Int? {
     let types = try graph.inferTypes(binding: graph.binding(batchSize: 1))
     guard let output = graph.outputs.first, let shape = types[output.name]?.shape,
       shape.count == 2
     else { return nil }
-    return shape[1].size
+    return shape[1].size == 1 ? 2 : shape[1].size
   }
 
   // MARK: - Stages
