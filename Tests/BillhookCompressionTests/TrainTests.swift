@@ -135,6 +135,24 @@ private struct Rows: TeacherOutputs {
     #expect(trained.constant("conv1.weight")!.zeroCount == 18)
   }
 
+  /// A last layer that starts at zero has not been trained; in a student it has been pruned.
+  @Test(arguments: [false, true])
+  func `weights that are all zero are trained from labels, but kept in a student`(isStudent: Bool)
+    throws
+  {
+    let data = try smallImages(60)
+    var graph = Graph.smallChain()
+    let shape = graph.constant("fc.weight")!.shape
+    graph.setConstant("fc.weight", Tensor(zeros: shape))
+    let teacher = try isStudent ? record(Graph.smallChain(seed: 8), data) : nil
+    let outcome = try train(
+      graph, loss: loss(["alpha": .double(isStudent ? 0 : 1)]), settings: settings, data: data,
+      teacher: teacher)
+    let zeros = outcome.graph.constant("fc.weight")!.zeroCount
+    #expect(isStudent ? zeros == shape.reduce(1, *) : zeros == 0)
+    #expect(outcome.record.keptZeros.map(\.tensor).contains("fc.weight") == isStudent)
+  }
+
   @Test func `samples that do not fill a last batch are left out`() throws {
     var settings = settings
     settings.epochs = 1

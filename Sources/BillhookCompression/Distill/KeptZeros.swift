@@ -12,9 +12,12 @@ struct KeptZeros {
 
   init() {}
 
-  /// Weights of rank 2 and more with zeros, and vectors in which some elements are zero and others
-  /// are not: a bias of zeros only is one that has not been trained yet.
-  init(of graph: Graph) {
+  /// Tensors in which some elements are zero and others are not: one of zeros only has not been
+  /// trained yet.
+  ///
+  /// - Parameter keepsWhole: Weights of rank 2 and more count even if they are all zero: pruning made
+  ///   them so.
+  init(of graph: Graph, keepsWhole: Bool) {
     let statistics = Set(
       graph.nodes.filter { $0.op == "BatchNormalization" }.flatMap { $0.inputs.dropFirst(3) })
     let constants =
@@ -23,7 +26,7 @@ struct KeptZeros {
     for name in constants where !statistics.contains(name) {
       guard let tensor = graph.constant(name), tensor.elementType == .float32 else { continue }
       let zeros = tensor.zeroCount
-      if zeros > 0, tensor.rank >= 2 || zeros < tensor.count {
+      if zeros > 0, keepsWhole && tensor.rank >= 2 || zeros < tensor.count {
         tensors.append(Entry(name: name, zeros: zeros))
       }
     }

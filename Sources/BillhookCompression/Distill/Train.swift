@@ -38,7 +38,9 @@ public func train(
   let given = data
   let data = try given.fitted(to: graph)
   let views = try ViewChoice(settings, data: data, teacher: teacher)
-  let zeros = settings.keepZeros ? KeptZeros(of: graph) : KeptZeros()
+  // A student's weights have been trained before; what is zero in them has been pruned.
+  let zeros =
+    settings.keepZeros ? KeptZeros(of: graph, keepsWhole: teacher != nil) : KeptZeros()
   let batchSize = graph.fixedBatch ?? min(settings.batchSize, data.count)
   let stepsPerEpoch = data.count / batchSize
   guard stepsPerEpoch > 0 else {
