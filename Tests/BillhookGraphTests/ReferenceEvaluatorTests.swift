@@ -127,6 +127,17 @@ import Testing
     #expect(large.floats() == [0.5, 0.5])
   }
 
+  /// The test that operator set 10 itself had, and what Upsample always did.
+  @Test func `the first Resize takes the right neighbour where it makes an axis smaller`() throws {
+    func resized(_ scales: [Float]) throws -> [Float]? {
+      let graph = Graph.testing(
+        "Resize", [1, 1, 2, 4], ["scales": Tensor(scales)], opset: 10)
+      return try ReferenceEvaluator.run(graph, ["x": .counting([1, 1, 2, 4])])["y"]?.floats()
+    }
+    #expect(try resized([1, 1, 0.6, 0.6]) == [1, 3])
+    #expect(try resized([1, 1, 1, 1.5]) == [1, 1, 2, 3, 3, 4, 5, 5, 6, 7, 7, 8])
+  }
+
   @Test func `dropout leaves the value alone`() throws {
     let x = vector(1, 2)
     #expect(try run("Dropout", x, ["ratio": Tensor(scalar: Float(0.5))]) == x)

@@ -188,7 +188,11 @@ struct Interpolation {
     }
     coordinates =
       isOld ? "asymmetric" : node.string("coordinate_transformation_mode", default: "half_pixel")
-    rounding = isOld ? "floor" : node.string("nearest_mode", default: "round_prefer_floor")
+    // Operator set 10 left it open; its own test takes the right neighbour where an axis shrinks.
+    rounding =
+      !isOld
+      ? node.string("nearest_mode", default: "round_prefer_floor")
+      : node.op == "Resize" ? "ceil where smaller" : "floor"
     let known = [
       "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric",
       "tf_half_pixel_for_nn", "tf_crop_and_resize",
@@ -269,6 +273,7 @@ struct Interpolation {
         switch rounding {
         case "floor": fraction == 1
         case "ceil": true
+        case "ceil where smaller": scale < 1 || fraction == 1
         case "round_prefer_ceil": fraction >= 0.5
         default: fraction > 0.5
         }
