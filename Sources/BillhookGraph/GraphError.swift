@@ -65,7 +65,8 @@ extension GraphError: CustomStringConvertible {
     case .unsupportedOperator(let op, let domain, let node, let supported):
       """
       Node "\(node)" uses the operator "\(domain.isEmpty ? op : "\(domain).\(op)")", which is not \
-      supported.\(Self.suggestion(op, supported)) docs/onnx-support.md lists the operators that are.
+      supported.\(Self.suggestion(op, domain, supported)) docs/onnx-support.md lists the operators \
+      that are.
       """
     case .unsupportedOpset(let found, let supported):
       """
@@ -226,7 +227,15 @@ extension GraphError: CustomStringConvertible {
     }
   }
 
-  private static func suggestion(_ op: String, _ supported: [String]) -> String {
+  private static func suggestion(
+    _ op: String, _ domain: String, _ supported: [String]
+  ) -> String {
+    if domain == "com.microsoft" {
+      return """
+         ONNX Runtime writes such operators when it saves a network that it has optimized; take the \
+        network from before, or save it with optimization turned off.
+        """
+    }
     let near = nearestNames(to: op, in: supported).map { "\"\($0)\"" }
     return near.isEmpty ? "" : " Did you mean \(near.joined(separator: " or "))?"
   }

@@ -37,6 +37,19 @@ import Testing
           op: "Relu", domain: "com.example", node: "node", supported: Graph.supportedOperators))
   }
 
+  @Test func `an operator of ONNX Runtime's optimizer is explained`() {
+    var graph = Graph.testing("Gelu", ["N"])
+    graph.nodes[0].domain = "com.microsoft"
+    expectError(
+      graph,
+      """
+      Node "node" uses the operator "com.microsoft.Gelu", which is not supported. ONNX Runtime \
+      writes such operators when it saves a network that it has optimized; take the network from \
+      before, or save it with optimization turned off. docs/onnx-support.md lists the operators \
+      that are.
+      """)
+  }
+
   @Test func `a first output may be left out, but not all of them`() throws {
     var graph = Graph.testing(
       inputs: ["x": [4, 3]],
