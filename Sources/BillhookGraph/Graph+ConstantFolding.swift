@@ -13,10 +13,12 @@ extension Graph {
   ///     integers stay small and can be computed with. True by default.
   ///   - binding: Sizes for symbols, as in ``inferTypes(binding:)``.
   ///   - kept: Values that stay initializers even if nothing reads them any more.
+  ///   - sparesWeights: Leaves alone what training may change, floating-point tensors of more than
+  ///     one element, and what is computed from them.
   /// - Throws: ``GraphError`` when a node is wrong.
   public func foldingConstants(
     keepingDequantizedWeights: Bool = true, binding: [String: Int] = [:],
-    keeping kept: Set<String> = []
+    keeping kept: Set<String> = [], sparingWeights sparesWeights: Bool = false
   ) throws(GraphError) -> Graph {
     let scope = try inferScope(binding: binding)
     var result = self
@@ -29,10 +31,15 @@ extension Graph {
     }
     var known: [String: Tensor] = [:]
     for (name, initializer) in initializers { known[name] = initializer.tensor }
+    func isWeight(_ tensor: Tensor?) -> Bool {
+      tensor.map { sparesWeights && $0.elementType.isFloatingPoint && $0.count > 1 } ?? false
+    }
     for node in nodes {
-      let isKept = keepingDequantizedWeights && isWhole(node)
+      let isKept =
+        keepingDequantizedWeights && isWhole(node) || node.reads.contains { isWeight(known[$0]) }
       guard !isKept,
-        let tensors = try constantOutputs(of: node, known, scope)
+        let tensors = try constantOutputs(of: node, known, scope),
+        !tensors.contains(where: isWeight)
       else {
         result.nodes.append(node)
         continue

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <numeric>
 
 namespace billhook {
 
@@ -252,6 +253,12 @@ int32_t bh_plan::with_dims(int32_t value, const Dims &dims) {
     source.memory = dnnl::memory(source.layout, engine(), DNNL_MEMORY_NONE);
     return value;
   }
+  const auto count = [](const Dims &sizes) {
+    return std::accumulate(sizes.begin(), sizes.end(), int64_t{1}, std::multiplies<>());
+  };
+  if (count(source.dims) != count(dims))
+    throw PlanFailure("A value of shape " + text(source.dims) + " cannot be read as " + text(dims) +
+                      ".");
   const int32_t base = plain(value);
   return add_view(base, dims, plain_layout(dims, at(base).layout.data_type()));
 }

@@ -43,8 +43,9 @@ final class Lowering {
   /// Constants that training leaves as they are.
   var fixed: Set<String> = []
   private let constants: [String: Tensor]
-  /// Values that are computed from constants alone, and the constants that weights are computed from.
-  private var settled = Set<String>()
+  /// In training the nodes that compute values from constants alone, by the values, and the constants
+  /// that weights are computed from.
+  private var producers: [String: Node] = [:]
   private var weightSources = Set<String>()
   private var floats: [String: PlanValue] = [:]
 
@@ -65,8 +66,7 @@ final class Lowering {
     }
     self.constants = constants
     guard mode == .training else { return }
-    let producers = TrainedInputs.producers(in: graph)
-    settled = Set(producers.keys)
+    producers = TrainedInputs.producers(in: graph)
     weightSources = TrainedInputs.sources(of: graph, producers) { isVector($0) }
   }
 
@@ -175,7 +175,21 @@ final class Lowering {
 
   /// True for a constant, and in training for what is computed from constants alone.
   func isFixedByConstants(_ name: String) -> Bool {
-    settled.contains(name) || constant(name) != nil
+    producers[name] != nil || constant(name) != nil
+  }
+
+  /// A constant, or in training what is computed from constants alone; nil for any other value.
+  func settled(_ name: String) throws(RuntimeError) -> Tensor? {
+    if let tensor = constant(name) { return tensor }
+    guard let node = producers[name] else { return nil }
+    var inputs: [Tensor?] = []
+    for input in node.inputs { inputs.append(input.isEmpty ? nil : try settled(input)) }
+    do {
+      let made = try ReferenceEvaluator.evaluate(node, opset: graph.opset, inputs: inputs)
+      return zip(node.outputs, made).first { $0.0 == name }?.1
+    } catch {
+      throw .graph(error)
+    }
   }
 
   /// The left factor of a product: of two constants only the right one is a weight.

@@ -7,7 +7,23 @@ enum SamplingRules {
     let node = step.node
     let x = try l.float(node.inputs[0])
     let shape = l.shape(node.outputs[0])
-    let constants = node.inputs.enumerated().map { $0.offset == 0 ? nil : l.constant($0.element) }
+    var constants: [Tensor?] = [nil]
+    for name in node.inputs.dropFirst() {
+      constants.append(name.isEmpty ? nil : try l.settled(name))
+    }
+    let isWhole =
+      node.ints("axes") == nil
+      && node.string("keep_aspect_ratio_policy", default: "stretch") == "stretch"
+    if isWhole, node.input(3) != nil, constants[3] == nil {
+      // The sizes are those of the output.
+      constants[3] = Tensor(shape.map { Int64($0) })
+    }
+    for (name, tensor) in zip(node.inputs, constants).dropFirst()
+    where !name.isEmpty && tensor == nil {
+      throw .unsupportedForm(
+        node: node.displayName, op: node.op, found: "the computed input \"\(name)\"",
+        expected: "a constant one")
+    }
     let taps: ResizeTaps
     do {
       taps = try ResizeTaps(

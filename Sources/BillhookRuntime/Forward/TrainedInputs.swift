@@ -15,8 +15,8 @@ enum TrainedInputs {
   private static let sums: Set<String> = ["Add", "Mul", "Sum"]
   /// Operators that only move elements.
   private static let movements: Set<String> = [
-    "Concat", "Expand", "Flatten", "Identity", "Reshape", "Slice", "Split", "Squeeze", "Transpose",
-    "Unsqueeze",
+    "Concat", "Expand", "Flatten", "Gather", "Identity", "Reshape", "Slice", "Split", "Squeeze",
+    "Transpose", "Unsqueeze",
   ]
 
   /// The constants that a node on the host trains.
@@ -97,7 +97,7 @@ enum TrainedInputs {
       guard sums.contains(node.op), !node.inputs.allSatisfy(isConstant) else { continue }
       for name in node.inputs
       where producers[name] != nil && (node.op != "Mul" || isVector(name)) {
-        follow(name, movementsOnly: true)
+        follow(name, movementsOnly: node.op != "Mul")
       }
     }
     return found

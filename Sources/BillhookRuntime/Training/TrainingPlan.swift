@@ -52,7 +52,9 @@ public final class TrainingPlan {
     do {
       try source.verify()
       let binding = source.binding(batchSize: batchSize)
+      // Sizes that follow from shapes; forms that kernels know need them constant.
       graph = try source.inliningKnownBranches(binding: binding)
+        .foldingConstants(binding: binding, sparingWeights: true)
       types = try graph.inferTypes(binding: binding)
       if let changed = graph.withFloatOperands(types, mode: .training) {
         graph = changed
