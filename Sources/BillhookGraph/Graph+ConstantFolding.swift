@@ -37,6 +37,8 @@ extension Graph {
     for node in nodes {
       let isKept =
         keepingDequantizedWeights && isWhole(node) || node.reads.contains { isWeight(known[$0]) }
+        // Quantization-aware training puts something in the place of Identities.
+        || sparesWeights && node.op == "Identity"
       guard !isKept,
         let tensors = try constantOutputs(of: node, known, scope),
         !tensors.contains(where: isWeight)

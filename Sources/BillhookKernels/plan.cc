@@ -305,7 +305,7 @@ void bh_plan::add_primitive(const char *name, const dnnl::primitive &primitive,
     operation.writes.push_back(value);
   }
   operation.in_place_source = in_place_source;
-  operations.push_back(std::move(operation));
+  add(std::move(operation));
 }
 
 void bh_plan::add_call(const char *name, std::vector<int> reads, std::vector<int> writes,
@@ -315,6 +315,12 @@ void bh_plan::add_call(const char *name, std::vector<int> reads, std::vector<int
   operation.call = std::move(call);
   operation.reads = std::move(reads);
   operation.writes = std::move(writes);
+  add(std::move(operation));
+}
+
+void bh_plan::add(Operation operation) {
+  // What a parameter is read as here it must be for good.
+  for (int value : operation.reads) values[values[value].root].adopted = true;
   operations.push_back(std::move(operation));
 }
 

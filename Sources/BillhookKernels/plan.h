@@ -157,6 +157,7 @@ struct bh_plan {
                      int32_t in_place_source = BH_PLAN_NONE);
   void add_call(const char *name, std::vector<int> reads, std::vector<int> writes,
                 std::function<void()> call, int32_t in_place_source = BH_PLAN_NONE);
+  void add(billhook::Operation operation);
   void *data(int32_t value);
   void pack_constants();
   void lay_out();

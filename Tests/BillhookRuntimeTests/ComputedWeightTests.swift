@@ -97,13 +97,14 @@ import Testing
       ], weights: ["w": [3, 6], "v": [6, 6]], fixed: ["grid": .seeded([4, 3], seed: 3)])
   }
 
-  @Test func `both operands of an Einsum`() throws {
+  @Test func `all operands of an Einsum`() throws {
     try check(
       ["N", 4],
       [
         Self.node(
-          "Einsum", ["x", "w"], "y", attributes: ["equation": .string(Array("ni,oij->noj".utf8))])
-      ], weights: ["w": [2, 4, 3]])
+          "Einsum", ["x", "w", "v", "u"], "y",
+          attributes: ["equation": .string(Array("ni,oij,j,o->noj".utf8))])
+      ], weights: ["w": [2, 4, 3], "v": [3], "u": [2]])
   }
 
   @Test func `scales of a Resize that are put together of constants`() throws {
@@ -117,5 +118,45 @@ import Testing
         Self.node("Conv", ["large", "w"], "y"),
       ], weights: ["w": [2, 2, 3, 3]],
       fixed: ["one": Tensor([1, 1] as [Float]), "three": Tensor([3, 2] as [Float])])
+  }
+
+  /// An operation that reads a weight keeps it in the order in which it reads it.
+  @Test(arguments: [1, 3, 5], ["Tanh", "Sigmoid", "Softmax"])
+  func `a weight that is read before its layer`(size: Int, op: String) throws {
+    try check(
+      ["N", 16, 6, 6],
+      [
+        Self.node(op, ["w"], "changed"), Self.node("Conv", ["x", "changed"], "a"),
+        Self.node("Conv", ["x", "w"], "b"), Self.node("Add", ["a", "b"], "y"),
+      ], weights: ["w": [16, 16, size, size]])
+  }
+
+  @Test(arguments: [[3, 8, 8], [8, 8]])
+  func `a weight that scales before it multiplies`(shape: [Int]) throws {
+    try check(
+      shape.map { .fixed($0) },
+      [
+        Self.node("MatMul", ["x", "v"], "h"), Self.node("Mul", ["h", "w"], "s"),
+        Self.node("MatMul", ["s", "w"], "y"),
+      ], weights: ["v": [8, 8], "w": [8, 8]])
+  }
+
+  @Test func `angles of rotary embeddings, masks and what comes before all layers stay`() throws {
+    try check(
+      ["N", 4, 6],
+      [
+        Self.node("Unsqueeze", ["mean", "zero"], "m"), Self.node("Mul", ["x", "m"], "scaled"),
+        Self.node("Mul", ["w", "mask"], "masked"),
+        Self.node("MatMul", ["scaled", "masked"], "h"),
+        Self.node(
+          "Einsum", ["steps", "rates"], "angles",
+          attributes: ["equation": .string(Array("i,j->ij".utf8))]),
+        Self.node("Cos", ["angles"], "cosines"), Self.node("Mul", ["h", "cosines"], "y"),
+      ], weights: ["w": [6, 6]],
+      fixed: [
+        "zero": Tensor([0] as [Int64]), "mean": .seeded([6], seed: 3),
+        "mask": Tensor((0..<36).map { Float($0 % 3 == 0 ? 0 : 1) }, shape: [6, 6]),
+        "steps": Tensor([0, 1, 2, 3] as [Float]), "rates": .seeded([6], seed: 4),
+      ])
   }
 }

@@ -46,7 +46,7 @@ extension RecipeCheck {
       if let source = recipe.data.train, let data = try? loader.load(source) {
         try data.dataset.check(against: teacher)
       }
-      if let graph, let own = try Self.classCount(graph), let its = try Self.classCount(teacher),
+      if let graph, let own = try Self.columnCount(graph), let its = try Self.columnCount(teacher),
         own != its
       {
         note(

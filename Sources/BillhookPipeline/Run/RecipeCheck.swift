@@ -106,21 +106,21 @@ struct RecipeCheck {
   }
 
   private func checkLabels(_ data: Dataset, _ graph: Graph) throws {
-    guard let labels = data.labels, let classes = try Self.classCount(graph) else { return }
+    guard let labels = data.labels, let columns = try Self.columnCount(graph) else { return }
+    let classes = max(columns, 2)  // a single column is the chance of yes
     for (sample, label) in labels.enumerated() where label >= classes {
       throw CompressionError.labelOutOfRange(
         data: data.name, sample: sample, label: Int(label), classes: classes)
     }
   }
 
-  /// The classes that the first output tells apart: its columns, or yes and no of a single one; nil
-  /// when it is not `[N, C]`.
-  static func classCount(_ graph: Graph) throws -> Int? {
+  /// The columns of the first output; nil when it is not `[N, C]`.
+  static func columnCount(_ graph: Graph) throws -> Int? {
     let types = try graph.inferTypes(binding: graph.binding(batchSize: 1))
     guard let output = graph.outputs.first, let shape = types[output.name]?.shape,
       shape.count == 2
     else { return nil }
-    return shape[1].size == 1 ? 2 : shape[1].size
+    return shape[1].size
   }
 
   // MARK: - Stages

@@ -41,9 +41,9 @@ enum LayerRules {
         try l.float(node.inputs[0]), weight, bias, residual: residual, step.activations, shape)
       return try l.quantized(y, step)
     }
+    let (a, b) = try l.factors(node)
     var y = try l.plan.matmul(
-      try l.leftFactor(node.inputs[0], beside: node.inputs[1]), try l.parameter(node.inputs[1]),
-      transposeA: form.transposesA, transposeB: form.transposesB, shape)
+      a, b, transposeA: form.transposesA, transposeB: form.transposesB, shape)
     if form.alpha != 1 { y = try l.plan.linear(y, alpha: form.alpha, beta: 0) }
     if let name = node.input(2) {
       var bias = try l.parameter(name)
@@ -70,15 +70,15 @@ enum LayerRules {
     // Rows are independent, so all leading axes are one.
     let rows = a.dropLast().reduce(1, *)
     if b.count == 2, l.mode == .training {
-      let x = try l.leftFactor(left, beside: right)
+      let (x, w) = try l.factors(step.node)
       let y = try l.plan.matmul(
-        try l.plan.reshape(x, [rows, b[0]]), try l.parameter(right),
+        try l.plan.reshape(x, [rows, b[0]]), w,
         bias: try l.bias(step, outputs: b[1]), [rows, b[1]])
       return try l.finish(try l.plan.reshape(y, shape), step)
     }
     guard isLayer else {
-      let y = try l.plan.matmul(
-        try l.leftFactor(left, beside: right), try l.parameter(right), shape, step.activations)
+      let (x, w) = try l.factors(step.node)
+      let y = try l.plan.matmul(x, w, shape, step.activations)
       return try l.quantized(y, step)
     }
     let x = try l.plan.reshape(try l.float(left), [rows, b[0]])

@@ -43,10 +43,8 @@ final class Lowering {
   /// Constants that training leaves as they are.
   var fixed: Set<String> = []
   private let constants: [String: Tensor]
-  /// In training the nodes that compute values from constants alone, by the values, and the constants
-  /// that weights are computed from.
-  private var producers: [String: Node] = [:]
-  private var weightSources = Set<String>()
+  /// In training what weights are computed from.
+  private var weightSources: WeightSources?
   private var floats: [String: PlanValue] = [:]
 
   init(
@@ -66,8 +64,7 @@ final class Lowering {
     }
     self.constants = constants
     guard mode == .training else { return }
-    producers = TrainedInputs.producers(in: graph)
-    weightSources = TrainedInputs.sources(of: graph, producers) { isVector($0) }
+    weightSources = WeightSources(of: graph) { types[$0]?.sizes ?? [] }
   }
 
   /// Adds the operations of one step; its output has a value afterwards.
@@ -75,7 +72,8 @@ final class Lowering {
     plan.currentNode = step.node.displayName
     if step.node.op == "Constant" { return }
     guard mode == .training else { return try lowerToKernels(step) }
-    for name in step.nodes.flatMap(\.inputs) where weightSources.contains(name) && isWeight(name) {
+    for name in step.nodes.flatMap(\.inputs)
+    where weightSources?.constants.contains(name) == true && isWeight(name) {
       _ = try parameter(name)
     }
     if ForwardRules.runs(step.node, graph, types) {
@@ -175,13 +173,13 @@ final class Lowering {
 
   /// True for a constant, and in training for what is computed from constants alone.
   func isFixedByConstants(_ name: String) -> Bool {
-    producers[name] != nil || constant(name) != nil
+    weightSources?.producers[name] != nil || constant(name) != nil
   }
 
   /// A constant, or in training what is computed from constants alone; nil for any other value.
   func settled(_ name: String) throws(RuntimeError) -> Tensor? {
     if let tensor = constant(name) { return tensor }
-    guard let node = producers[name] else { return nil }
+    guard let node = weightSources?.producers[name] else { return nil }
     var inputs: [Tensor?] = []
     for input in node.inputs { inputs.append(input.isEmpty ? nil : try settled(input)) }
     do {
@@ -192,9 +190,13 @@ final class Lowering {
     }
   }
 
-  /// The left factor of a product: of two constants only the right one is a weight.
-  func leftFactor(_ left: String, beside right: String) throws(RuntimeError) -> PlanValue {
-    isFixedByConstants(right) ? try float(left) : try parameter(left)
+  /// The first two inputs of a product, as weights where they are.
+  func factors(_ node: Node) throws(RuntimeError) -> (PlanValue, PlanValue) {
+    let weights = TrainedInputs.weights(of: node, shape: shape) { isFixedByConstants($0) }
+    func factor(_ name: String) throws(RuntimeError) -> PlanValue {
+      weights.contains(name) ? try parameter(name) : try float(name)
+    }
+    return (try factor(node.inputs[0]), try factor(node.inputs[1]))
   }
 
   /// A statistic: changed by training, but not by gradients.
