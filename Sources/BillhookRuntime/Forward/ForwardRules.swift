@@ -184,7 +184,7 @@ enum ForwardRules {
     let isTrained =
       ["Add", "Mul"].contains(step.node.op) && operands.contains { l.dependsOnParameters($0) }
     func operand(_ name: String) throws(RuntimeError) -> PlanValue {
-      isTrained && l.isWeight(name) && (step.node.op == "Add" || l.isVector(name))
+      isTrained && l.isWeight(name) && TrainedInputs.isBesideTrained(step.node.op, l.shape(name))
         ? try l.parameter(name) : try l.float(name)
     }
     return try l.plan.binary(

@@ -13,6 +13,14 @@ enum TrainedInputs {
   ]
   /// Operators of which an operand beside a trained one is a bias or a scale.
   static let sums: Set<String> = ["Add", "Mul", "Sum"]
+
+  /// True for the shape of an operand that a trained value is added to or multiplied by and that may
+  /// be trained too: a scale has at most one axis of more than one element, since a larger factor is a
+  /// table or a mask of a formula.
+  static func isBesideTrained(_ op: String, _ shape: [Int]) -> Bool {
+    op != "Mul" || shape.count { $0 > 1 } <= 1
+  }
+
   /// The constants that a node on the host trains.
   static func names(of node: Node, _ lowering: Lowering) -> [String] {
     var names: [String] = []
@@ -22,7 +30,7 @@ enum TrainedInputs {
       // A table of vectors for computed indices: an embedding.
       names = lowering.constant(node.input(1)) == nil ? [node.inputs[0]] : []
     } else if sums.contains(node.op), node.inputs.contains(where: lowering.dependsOnParameters) {
-      names = node.inputs.filter { node.op != "Mul" || lowering.isVector($0) }
+      names = node.inputs.filter { isBesideTrained(node.op, lowering.shape($0)) }
     } else if !node.subgraphs.isEmpty {
       names = node.subgraphs.flatMap(\.captures)
     }
@@ -53,10 +61,6 @@ enum TrainedInputs {
 }
 
 extension Lowering {
-  /// True for a value with at most one axis of more than one element: what is multiplied by it is
-  /// scaled by channels. A larger factor is a table or a mask of a formula.
-  func isVector(_ name: String) -> Bool { shape(name).isVector }
-
   /// True for a constant that can be a weight: float32, not a single number (a factor of a formula),
   /// and without the huge numbers that masks are made of.
   func isWeight(_ name: String) -> Bool {

@@ -59,7 +59,7 @@ struct WeightSources {
     }
     if isReached, TrainedInputs.sums.contains(node.op), !node.inputs.allSatisfy(isConstant) {
       for name in node.inputs
-      where producers[name] != nil && (node.op != "Mul" || shape(name).isVector) {
+      where producers[name] != nil && TrainedInputs.isBesideTrained(node.op, shape(name)) {
         add(name, movementsOnly: node.op != "Mul")
       }
     }
@@ -90,11 +90,6 @@ struct WeightSources {
       follow(input, movementsOnly: movementsOnly)
     }
   }
-}
-
-extension [Int] {
-  /// True with at most one axis of more than one element.
-  var isVector: Bool { count { $0 > 1 } <= 1 }
 }
 
 extension Tensor {
